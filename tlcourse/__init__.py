@@ -1,0 +1,49 @@
+"""Transfer learning with pretrained deep models, taught over one idea: a network is a chain of named stages."""
+
+from importlib import import_module
+
+__version__ = "0.1.0"
+
+_WHERE = {
+    "CourseError": "errors",
+    "UnknownName": "errors",
+    "device": "hardware",
+    "load": "models",
+    "load_dataset": "datasets",
+    "from_folder": "datasets",
+    "from_csv": "datasets",
+    "stages": "chain",
+    "set_stages": "chain",
+    "freeze": "freezing",
+    "unfreeze": "freezing",
+    "frozen": "freezing",
+    "snapshot": "freezing",
+    "audit": "freezing",
+    "changed": "freezing",
+    "parameter_groups": "freezing",
+    "extract": "features",
+    "linear_probe": "features",
+    "knn_probe": "features",
+    "fit": "training",
+    "evaluate": "training",
+    "plots": "",
+    "exercise": "exercises",
+    "quiz": "exercises",
+}
+__all__ = ["__version__", *_WHERE]
+
+
+def __getattr__(name):
+    """Import a public name when it is first used, so that `import tlcourse` does not load torch."""
+    if name not in _WHERE:
+        from difflib import get_close_matches
+
+        near = get_close_matches(name, _WHERE, n=1)
+        raise AttributeError(f"tlcourse has no {name!r}." + (f" Did you mean {near[0]!r}?" if near else ""))
+    if not _WHERE[name]:
+        return import_module(f"tlcourse.{name}")
+    return getattr(import_module(f"tlcourse.{_WHERE[name]}"), name)
+
+
+def __dir__():
+    return sorted(__all__)

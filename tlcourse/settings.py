@@ -1,0 +1,39 @@
+"""The environment variables that steer the course, read in one place."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import platformdirs
+
+from tlcourse.errors import UnknownName
+
+PROFILES = ("small", "full")
+
+
+def home() -> Path:
+    """The folder that holds fetched weights and data, kept features and progress.
+
+    `TLCOURSE_HOME` moves it; by default it is the user's cache folder. It may be read-only.
+    """
+    chosen = os.environ.get("TLCOURSE_HOME")
+    return Path(chosen).expanduser().absolute() if chosen else platformdirs.user_cache_path("tlcourse", appauthor=False)
+
+
+def profile() -> str:
+    """`"small"` (everything arrives with pip; the default) or `"full"` (`TLCOURSE_PROFILE=full`)."""
+    name = os.environ.get("TLCOURSE_PROFILE", "small")
+    if name not in PROFILES:
+        raise UnknownName("profile", name, PROFILES, do="Set TLCOURSE_PROFILE=small or TLCOURSE_PROFILE=full.")
+    return name
+
+
+def offline() -> bool:
+    """Whether `TLCOURSE_OFFLINE=1` forbids every download."""
+    return os.environ.get("TLCOURSE_OFFLINE", "").lower() in ("1", "true", "yes")
+
+
+def features_limit() -> int:
+    """Bytes that kept features may take on disk; `TLCOURSE_FEATURES_LIMIT_MB`, 2048 by default."""
+    return int(float(os.environ.get("TLCOURSE_FEATURES_LIMIT_MB", "2048")) * 1_000_000)
