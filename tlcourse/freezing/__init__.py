@@ -1,0 +1,7 @@
+"""True freezing: no parameter and no buffer of a frozen stage moves, under any training loop."""
+
+from tlcourse.freezing.freeze import freeze, frozen, unfreeze
+from tlcourse.freezing.groups import parameter_groups
+from tlcourse.freezing.proof import audit, changed, snapshot
+
+__all__ = ["audit", "changed", "freeze", "frozen", "parameter_groups", "snapshot", "unfreeze"]

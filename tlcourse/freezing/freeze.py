@@ -1,0 +1,115 @@
+"""`freeze` and `unfreeze`."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from torch import nn
+
+from tlcourse.chain import pick, stages
+from tlcourse.chain.steps import Step
+
+
+def freeze(model: nn.Module, *names: str, until: str | None = None, last: int | None = None) -> nn.Module:
+    """Freeze stages of a model: nothing in them moves, whatever loop trains the rest.
+
+    A frozen stage gets no gradients, and its modules stay in evaluation mode even when a loop calls
+    `model.train()`. So BatchNorm neither updates nor uses batch statistics, and dropout is off. Nothing is
+    replaced: the `state_dict` keeps its keys, and `unfreeze` undoes it.
+
+    Arguments:
+        model: any model whose `stages` are known.
+        names: stages or globs, e.g. `"stem"`, `"stage[1-4]"`.
+        until: from the input up to this stage, this one included.
+        last: the last so many stages that have parameters.
+            With none of these, everything but the last stage that has parameters (the head) is frozen.
+
+    Returns the model. Raises `UnknownName` with the nearest right stage name.
+
+    >>> from torch import nn
+    >>> net = nn.Sequential(nn.BatchNorm1d(4), nn.Linear(4, 2))
+    >>> frozen(freeze(net)), net.train()[0].training
+    (('0',), False)
+
+    Introduced in chapter 03. Why `requires_grad=False` alone is not enough: Ioffe and Szegedy 2015
+    (BatchNorm keeps statistics of its own), and chapter 03's experiment.
+    """
+    if not names and until is None and last is None:
+        chain = dict(stages(model).named_children())
+        head = pick(model, last=1)
+        chosen = [name for name in chain if name not in head]
+    else:
+        chosen = pick(model, *names, until=until, last=last)
+    for name, stage in stages(model).named_children():
+        if name in chosen:
+            stage.requires_grad_(False)
+            for parameter in stage.parameters():
+                parameter.grad = None  # an optimizer with momentum would go on moving it
+            for module in stage.modules():
+                _hold(module)
+    return model
+
+
+def unfreeze(model: nn.Module, *names: str, until: str | None = None, last: int | None = None) -> nn.Module:
+    """Let stages of a model train again; the arguments are those of `freeze`.
+
+    With no stage named, the whole model is unfrozen. Make a new optimizer afterwards (`fit` always does):
+    one that was made before does not know the parameters that now train.
+
+    >>> from torch import nn
+    >>> net = freeze(nn.Sequential(nn.BatchNorm1d(4), nn.Linear(4, 2)))
+    >>> frozen(unfreeze(net)), net.train()[0].training
+    ((), True)
+    """
+    everything = not names and until is None and last is None
+    chain = dict(stages(model).named_children())
+    for name in chain if everything else pick(model, *names, until=until, last=last):
+        chain[name].requires_grad_(True)
+        for module in chain[name].modules():
+            _release(module, model.training)
+    return model
+
+
+def frozen(model: nn.Module) -> tuple[str, ...]:
+    """Names of the stages that are truly frozen: no parameter trains, every module is held in evaluation mode.
+
+    >>> from torch import nn
+    >>> frozen(nn.Sequential(nn.Linear(4, 2)))
+    ()
+    """
+    return tuple(name for name, stage in stages(model).named_children() if is_frozen(stage))
+
+
+def is_frozen(stage: nn.Module) -> bool:
+    """Whether one stage of a chain is truly frozen."""
+    held = all(is_held(module) or _same_in_both_modes(module) for module in stage.modules())
+    return held and not any(p.requires_grad for p in stage.parameters())
+
+
+def is_held(module: nn.Module) -> bool:
+    """Whether a module stays in evaluation mode when `train()` is called."""
+    return isinstance(vars(module).get("train"), partial)
+
+
+def _same_in_both_modes(module: nn.Module) -> bool:
+    # what a chain puts between a model's own modules, and is made anew each time the chain is
+    return isinstance(module, (Step, nn.Sequential, nn.Flatten, nn.AdaptiveAvgPool2d, nn.ReLU))
+
+
+def _hold(module: nn.Module) -> None:
+    # On the instance, not the class: `model.train()` calls each child's `train`, and finds this one. A partial of a
+    # plain function survives deepcopy and pickle, and follows the copy.
+    module.eval()
+    module.train = partial(_stay_in_eval, module)
+
+
+def _release(module: nn.Module, training: bool) -> None:
+    vars(module).pop("train", None)
+    module.training = training
+
+
+def _stay_in_eval(module: nn.Module, mode: bool = True) -> nn.Module:
+    module.training = False
+    for child in module.children():
+        child.train(False)
+    return module

@@ -1,0 +1,121 @@
+"""`audit` tells what will move, `changed` tells what did."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _NormBase
+
+from tlcourse.chain import stages
+from tlcourse.errors import CourseError
+from tlcourse.freezing.freeze import is_frozen, is_held
+
+
+def audit(model: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> pd.DataFrame:
+    """What will move when this model trains: three different facts a stage, which are often taken for one.
+
+    Arguments:
+        model: any model whose `stages` are known.
+        optimizer: if given, the table says which stages' parameters it holds.
+
+    Returns a table, a row a stage: `parameters` (numbers), `requires grad` (yes, no, part), `in optimizer`
+    (yes, no, part, or "?" without an optimizer), `buffers that move` (tensors of normalisation statistics that
+    `model.train()` sets moving), and `frozen` (truly: nothing of it can move).
+
+    >>> from torch import nn
+    >>> net = nn.Sequential(nn.BatchNorm1d(4), nn.Linear(4, 2)).requires_grad_(False)
+    >>> audit(net)[["requires grad", "buffers that move"]].values.tolist()
+    [['no', 3], ['no', 0]]
+
+    Introduced in chapter 03.
+    """
+    held = None if optimizer is None else {id(p) for group in optimizer.param_groups for p in group["params"]}
+    rows = []
+    for name, stage in stages(model).named_children():
+        parameters = list(stage.parameters())
+        rows.append(
+            {
+                "stage": name,
+                "parameters": sum(p.numel() for p in parameters),
+                "requires grad": _share([p.requires_grad for p in parameters]),
+                "in optimizer": "?" if held is None else _share([id(p) in held for p in parameters]),
+                "buffers that move": sum(_moving_buffers(m) for m in stage.modules()),
+                "frozen": is_frozen(stage),
+            }
+        )
+    return pd.DataFrame(rows).set_index("stage")
+
+
+def snapshot(model: nn.Module) -> dict[str, torch.Tensor]:
+    """A copy of every parameter and buffer, to compare with later by `changed`.
+
+    >>> from torch import nn
+    >>> sorted(snapshot(nn.Linear(2, 1)))
+    ['bias', 'weight']
+    """
+    return {name: tensor.detach().clone() for name, tensor in _tensors(model)}
+
+
+def changed(model: nn.Module, since: Mapping[str, torch.Tensor]) -> pd.DataFrame:
+    """Which tensors moved since a `snapshot`: the proof that a frozen stage is frozen.
+
+    Arguments:
+        model: the model that the snapshot was taken of.
+        since: what `snapshot(model)` returned earlier.
+
+    Returns a table, a row a stage: how many `parameters` and `buffers` (tensors, not numbers) it has, how many of
+    them moved by as little as one bit, and the `largest change` of a value.
+    Raises `CourseError` when the snapshot is another model's.
+
+    >>> import torch
+    >>> net = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Linear(2, 1))
+    >>> before = snapshot(net)
+    >>> _ = torch.nn.init.zeros_(net[1].weight)
+    >>> changed(net, since=before)["parameters moved"].tolist()
+    [0, 1]
+    """
+    now = dict(_tensors(model))
+    if set(now) != set(since) or any(now[n].shape != since[n].shape for n in now):
+        raise CourseError(
+            "The snapshot does not fit this model.",
+            why="They do not have the same tensors: the head may have been replaced in between.",
+            do="Take before = snapshot(model) after the last change of the architecture.",
+        )
+    names = {id(tensor): name for name, tensor in now.items()}
+    rows = []
+    for stage, module in stages(model).named_children():
+        row = {"stage": stage, "parameters": 0, "parameters moved": 0, "buffers": 0, "buffers moved": 0}
+        largest = 0.0
+        for kind, tensors in (("parameters", module.parameters()), ("buffers", module.buffers())):
+            for tensor in tensors:
+                before = since[names[id(tensor)]].to(tensor.device)
+                row[kind] += 1
+                if not _same(tensor, before):
+                    row[f"{kind} moved"] += 1
+                    largest = max(largest, float((tensor.detach().double() - before.double()).abs().max()))
+        rows.append({**row, "largest change": largest})
+    return pd.DataFrame(rows).set_index("stage")
+
+
+def _tensors(model: nn.Module):
+    yield from model.named_parameters()
+    yield from model.named_buffers()
+
+
+def _same(a: torch.Tensor, b: torch.Tensor) -> bool:
+    return bool(torch.equal(a, b) or ((a == b) | (a.isnan() & b.isnan())).all())
+
+
+def _moving_buffers(module: nn.Module) -> int:
+    if not isinstance(module, _NormBase) or not module.track_running_stats or is_held(module):
+        return 0
+    return sum(1 for _ in module.buffers(recurse=False))
+
+
+def _share(flags: list[bool]) -> str:
+    if not flags:
+        return "-"
+    return "yes" if all(flags) else "part" if any(flags) else "no"
