@@ -19,7 +19,7 @@ from pathlib import Path
 from tlcourse.errors import CourseError
 
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
-# The header is for editors that open a chapter as a notebook (it names the tool's version); the course needs none of it.
+# For editors that open a chapter as a notebook: it names a tool's version, and the course needs none of it.
 HEADER = re.compile(r"\A---\n.*?^---\n", re.DOTALL | re.MULTILINE)
 
 
