@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -75,3 +76,16 @@ def measured(on=None, interval: float = 0.02):
         cost.memory = max(cost.memory, process.memory_info().rss / 1e6)
         if cuda:
             cost.memory = torch.cuda.max_memory_allocated(on) / 1e6
+
+
+def progress_bar(items, label: str, show: bool | None = None, **more):
+    """`items` behind a tqdm bar with the time left; by default shown in a terminal or a notebook only.
+
+    >>> list(progress_bar([1, 2], "counting", show=False))
+    [1, 2]
+    """
+    from tqdm.auto import tqdm
+
+    if show is None:
+        show = sys.stderr.isatty() or "ipykernel" in sys.modules
+    return tqdm(items, desc=label, leave=False, disable=not show, **more)

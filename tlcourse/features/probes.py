@@ -1,0 +1,94 @@
+"""Probes: the simplest learners on kept features, from scikit-learn."""
+
+from __future__ import annotations
+
+import warnings
+
+from tlcourse.errors import CourseError
+from tlcourse.features.kept import Features
+from tlcourse.features.results import Result
+from tlcourse.hardware import measured
+
+
+def linear_probe(train: Features, test: Features, *, C: float | None = 1.0, seed: int = 0) -> Result:
+    """Accuracy of logistic regression on features: how linearly a stage separates the classes.
+
+    Each feature is first scaled to mean 0 and spread 1 *of the training items*.
+
+    Arguments:
+        train, test: features of the same stage.
+        C: inverse strength of the regularisation; None chooses .01, .1, 1 or 10 by cross-validation on `train`.
+        seed: of the cross-validation's folds.
+
+    Returns a `Result`. Raises `CourseError` when the features do not go together.
+
+    >>> import torch
+    >>> x, y = torch.tensor([[0.0], [0.1], [1.0], [1.1]]), torch.tensor([0, 0, 1, 1])
+    >>> f = Features(x, y, ("a", "b", "c", "d"), ("low", "high"), "pool")
+    >>> linear_probe(f, f).accuracy
+    1.0
+
+    Alain and Bengio 2016; chapter 03.
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import GridSearchCV, StratifiedKFold
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    probe, note = make_pipeline(StandardScaler(), LogisticRegression(C=C or 1.0, max_iter=500)), ""
+    if C is None:
+        few = int(train.y.bincount()[train.y.unique()].min())
+        if few < 2:
+            note = "C = 1: a class has one item, too few to choose by cross-validation"
+        else:
+            folds = StratifiedKFold(min(5, few), shuffle=True, random_state=seed)
+            probe = GridSearchCV(probe, {"logisticregression__C": [0.01, 0.1, 1.0, 10.0]}, cv=folds)
+    return _score(probe, train, test, note)
+
+
+def knn_probe(train: Features, test: Features, *, k: int = 5) -> Result:
+    """Accuracy of the `k` nearest neighbours by cosine similarity: nothing is trained at all.
+
+    Arguments:
+        train, test: features of the same stage.
+        k: number of neighbours that vote, the nearer the more; at most as many as there are training items.
+
+    Returns a `Result`. Raises `CourseError` when the features do not go together.
+
+    >>> import torch
+    >>> x, y = torch.tensor([[1.0, 0], [1, 0.1], [0, 1], [0.1, 1]]), torch.tensor([0, 0, 1, 1])
+    >>> f = Features(x, y, ("a", "b", "c", "d"), ("right", "up"), "pool")
+    >>> knn_probe(f, f, k=1).accuracy
+    1.0
+
+    Chapter 03.
+    """
+    from sklearn.neighbors import KNeighborsClassifier
+
+    if k < 1:
+        raise CourseError(f"k={k} is not a number of neighbours.", do="Choose a whole number from 1.")
+    k = min(k, len(train))
+    return _score(KNeighborsClassifier(k, weights="distance", metric="cosine"), train, test, f"k = {k}")
+
+
+def _score(probe, train: Features, test: Features, note: str) -> Result:
+    x, y = train.flat()
+    x_test, y_test = test.flat()
+    if train.stage != test.stage or x.shape[1] != x_test.shape[1]:
+        raise CourseError(
+            f"Training features are of stage {train.stage!r} ({x.shape[1]} numbers), test features of "
+            f"{test.stage!r} ({x_test.shape[1]}).",
+            do="Extract both with the same model at the same stage.",
+        )
+    if len(y.unique()) < 2:
+        raise CourseError("A probe needs at least two classes to tell apart; the training items have one.")
+    if not x.isfinite().all() or not x_test.isfinite().all():
+        raise CourseError(
+            "The features hold NaN or infinite values.", do="Extract them in float32, and check the data."
+        )
+    with measured() as cost, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="lbfgs failed to converge")  # close enough to compare stages
+        predictions = probe.fit(x.numpy(), y.numpy()).predict(x_test.numpy())
+    if hasattr(probe, "best_params_"):
+        note = f"C = {probe.best_params_['logisticregression__C']:g}"
+    return Result.of(y_test.numpy(), predictions, test.classes, seconds=cost.seconds, note=note)

@@ -1,0 +1,66 @@
+"""`History`: what happened in a training run, epoch by epoch, and what it cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from html import escape
+
+
+@dataclass
+class History:
+    """The figures of a run; `fit` returns it, also when the run was interrupted.
+
+    Arguments:
+        rows: a dict an epoch: `epoch`, `loss`, `accuracy`, with validation data also `valid_loss` and
+            `valid_accuracy`, and `seconds`. Training figures are means over the epoch's batches, as it went.
+        seconds: wall time of the whole run.
+        memory: peak MB of the process (on a GPU: what torch allocated there).
+        interrupted: whether the run was stopped from outside before its last epoch.
+        note: what a reader should know, e.g. where it stopped.
+
+    >>> History([{"epoch": 1, "loss": 0.7, "accuracy": 0.5, "seconds": 0.1}], seconds=0.1)
+    History of 1 epoch in 0.1 s
+      epoch 1: loss 0.700, accuracy 0.500
+    """
+
+    rows: list[dict] = field(default_factory=list)
+    seconds: float = 0.0
+    memory: float = 0.0
+    interrupted: bool = False
+    note: str = ""
+
+    def to_frame(self):
+        """The rows as a pandas table, an epoch a row."""
+        import pandas as pd
+
+        return pd.DataFrame(self.rows, columns=list(self.rows[0]) if self.rows else ["epoch", "loss", "accuracy"])
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __repr__(self) -> str:
+        lines = [f"History of {len(self)} epoch{'' if len(self) == 1 else 's'} in {self.seconds:.1f} s"]
+        shown = self.rows if len(self) <= 4 else [*self.rows[:2], None, self.rows[-1]]
+        for row in shown:
+            if row is None:
+                lines.append("  ...")
+                continue
+            figures = [
+                f"{name.replace('_', ' ')} {value:.3f}"
+                for name, value in row.items()
+                if name not in ("epoch", "seconds")
+            ]
+            lines.append(f"  epoch {row['epoch']}: {', '.join(figures)}")
+        if self.note:
+            lines.append(f"  {self.note}")
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        names = list(self.rows[0]) if self.rows else []
+        head = "".join(f"<th scope='col'>{escape(name.replace('_', ' '))}</th>" for name in names)
+        body = ""
+        for row in self.rows:
+            cells = "".join(f"<td>{row[n]}</td>" if n == "epoch" else f"<td>{row[n]:.3f}</td>" for n in names)
+            body += f"<tr>{cells}</tr>"
+        foot = f"{self.seconds:.1f} s in all, at most {self.memory:.0f} MB of memory. {escape(self.note)}"
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><p>{foot}</p>"
