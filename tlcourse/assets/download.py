@@ -23,8 +23,8 @@ CUT = re.compile(
 CERTIFICATE = re.compile(r"CERTIFICATE_VERIFY_FAILED|SSLError|SSLCertVerificationError", re.I)
 NETWORK = re.compile(
     r"NewConnectionError|Max retries|Failed to establish|name resolution|getaddrinfo|ConnectTimeout|ReadTimeout"
-    r"|timed out|ProxyError|Cannot connect to proxy|Network is unreachable|Connection refused|No route to host|NameResolution"
-    r"|Retrying \(|ConnectionError|Could not find a version|No matching distribution",
+    r"|timed out|ProxyError|Cannot connect to proxy|Network is unreachable|Connection refused|No route to host"
+    r"|NameResolution|Retrying \(|ConnectionError|Could not find a version|No matching distribution",
     re.I,
 )
 PROGRESS = re.compile(r"^Progress (\d+) of (\d+)$")
@@ -89,6 +89,10 @@ def _run(command: list[str], environment: dict, cwd: Path, asset: Asset, progres
         for line in process.stdout:
             step = PROGRESS.match(line.strip())
             if not step:
+                if "Retrying (" in line and "Retrying (" not in "".join(said):
+                    print(
+                        f"{asset.name}: the network does not answer yet; pip tries again", file=sys.stderr, flush=True
+                    )
                 said.append(line)
             # pip also reports the small pages and tools that it reads on the way
             elif progress and int(step[2]) == asset.size:
