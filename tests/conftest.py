@@ -1,0 +1,27 @@
+"""What every test shares: no hub, no screen, no surprise in the number of threads; and where the repository lies."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+# Before anything imports torch, transformers, matplotlib or keras. A person's own choice wins.
+for name, value in {
+    "HF_HUB_OFFLINE": "1",
+    "MPLBACKEND": "Agg",
+    "KERAS_BACKEND": "torch",
+    "TOKENIZERS_PARALLELISM": "false",
+}.items():
+    os.environ.setdefault(name, value)
+
+# A slow machine is no failure; and what a test says does not depend on luck.
+hypothesis.settings.register_profile("course", deadline=None, derandomize=True, database=None)
+hypothesis.settings.load_profile("course")
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    return Path(__file__).resolve().parent.parent
