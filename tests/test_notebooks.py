@@ -125,9 +125,8 @@ def test_adding_a_cell_keeps_the_ids_of_the_others(course):
 
 
 def test_the_header_and_line_ends_do_not_matter(tmp_path, course):
-    versions = re.sub(
-        "kernelspec:", "jupytext:\n  text_representation:\n    jupytext_version: 9.9.9\nkernelspec:", CHAPTER
-    )
+    header = "jupytext:\n  text_representation:\n    jupytext_version: 9.9.9\nkernelspec:"
+    versions = CHAPTER.replace("kernelspec:", header)
     wanted = (course[1] / "07-text.ipynb").read_bytes()
     (tmp_path / "other").mkdir()
     other = tmp_path / "other" / "07-text.md"
