@@ -7,6 +7,7 @@ import importlib
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,9 @@ ORDER = (
 )
 RANK = {unit: rank for rank, units in enumerate(ORDER) for unit in units}
 HEAVY = ("torch", "torchvision", "numpy", "pandas", "matplotlib", "transformers", "timm", "sklearn", "skimage", "keras")
+IMPORT_NAMES = {"scikit-learn": "sklearn", "scikit-image": "skimage", "pillow": "PIL", "markdown-it-py": "markdown_it"}
+# Parts of what a declared dependency offers to its users: nbclient, jupyterlab, transformers and scikit-learn.
+BROUGHT_ALONG = {"nbformat", "jupyter_client", "jupyter_core", "packaging", "scipy"}
 HOST_ENDS = ("pi.org", "hosted.org", "js.org", "conda.org", "torch.org")
 
 
@@ -99,6 +103,21 @@ def test_a_public_name_resolves_and_shows_how_it_is_used(name):
     assert thing.__doc__ and thing.__doc__.strip(), "has no docstring"
     if not isinstance(thing, type(ast)):
         assert ">>>" in thing.__doc__, "its docstring has no example"
+
+
+def test_every_import_is_a_declared_dependency():
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    names = [re.match(r"[\w-]+", line)[0] for line in project["dependencies"] + extras["keras"] + extras["full"]]
+    declared = {IMPORT_NAMES.get(name, name.replace("-", "_")) for name in names}
+    imported = set()
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                imported.add(node.module.split(".")[0])
+    assert imported - declared - set(sys.stdlib_module_names) - {"tlcourse"} - BROUGHT_ALONG == set()
 
 
 def test_an_unknown_name_gets_the_nearest_one():
