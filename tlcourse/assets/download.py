@@ -18,7 +18,7 @@ from tlcourse.errors import CourseError
 FULL = re.compile(r"No space left on device|Errno 28\b|Disk quota exceeded|not enough space on the disk", re.I)
 HASH = re.compile(r"DO NOT MATCH THE HASHES|HashMismatch", re.I)
 CUT = re.compile(
-    r"IncompleteRead|incomplete|Connection broken|ConnectionResetError|Connection reset|ProtocolError", re.I
+    r"IncompleteRead|incomplete|Connection broken:|ConnectionResetError|Connection reset|ProtocolError", re.I
 )
 CERTIFICATE = re.compile(r"CERTIFICATE_VERIFY_FAILED|SSLError|SSLCertVerificationError", re.I)
 NETWORK = re.compile(
@@ -143,7 +143,8 @@ def _failure(asset: Asset, said: str) -> CourseError:
             do=f"When the connection is steady, {again}.",
         )
     if NETWORK.search(said):
-        return no_network(asset, detail)
+        silent = re.search(r"Retrying \(|Connection|resolution|Proxy|time", said, re.I)
+        return no_network(asset, "The package index does not answer." if silent else f"pip says: {detail}")
     return CourseError(f"pip could not fetch {asset.name}.", why=detail, do=f"Put that right and {again}.")
 
 
