@@ -143,10 +143,9 @@ def _notebooks(wanted: list[str]) -> list[Path]:
         if one.endswith(".ipynb") and Path(one).is_file():
             chosen.append(Path(one))
             continue
-        number = chapter_number(one.removesuffix(".ipynb"))
-        found = [
-            path for path in known if path.stem == one.removesuffix(".ipynb") or path.stem.startswith(number + "-")
-        ]
+        stem = one.removesuffix(".ipynb")
+        number = chapter_number(stem) if stem.replace("-", "").isdigit() else None  # "3", "06-1"
+        found = [path for path in known if path.stem == stem or (number and path.stem.startswith(number + "-"))]
         if not found:
             raise UnknownName("notebook", one, [path.stem for path in known], do="A chapter's number is enough: 03.")
         chosen += found
