@@ -144,7 +144,10 @@ def _failure(asset: Asset, said: str) -> CourseError:
         )
     if NETWORK.search(said):
         silent = re.search(r"Retrying \(|Connection|resolution|Proxy|time", said, re.I)
-        return no_network(asset, "The package index does not answer." if silent else f"pip says: {detail}")
+        return no_network(
+            asset,
+            "The package index does not answer." if silent else f"pip says: {detail}, on the index or mirror it uses",
+        )
     return CourseError(f"pip could not fetch {asset.name}.", why=detail, do=f"Put that right and {again}.")
 
 
