@@ -1,0 +1,354 @@
+"""Every figure says its numbers in words, stands on its own, and leaves no trace in matplotlib."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import warnings
+from html.parser import HTMLParser
+from itertools import combinations
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from matplotlib.text import Text
+
+from tlcourse import plots
+from tlcourse.errors import CourseError, UnknownName
+
+NASTY = '<img src=x onerror="alert(1)">'
+STRANGE = ["شكرا جزيلا", "🙂 smile", "$x_{1}$ costs 5$", "深度学习", NASTY, "a\nb\x07\ud800", "", "w" * 80]
+
+
+class Tags(HTMLParser):
+    """The tags of a page with their attributes."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.seen = []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attributes):
+        self.seen.append((tag, dict(attributes)))
+
+
+def epochs(n, **more):
+    falling = np.linspace(2.0, 0.5, n)
+    return pd.DataFrame({"epoch": range(1, n + 1), "loss": falling, "accuracy": 1 - falling / 4, **more})
+
+
+def audited():
+    rows = [("stem", 928, "no", 0, True), ("stage1", 90_000, "no", 6, False), ("pool", 0, "-", 0, True)]
+    rows += [("head", 2562, "yes", 0, False)]
+    columns = ["stage", "parameters", "requires grad", "buffers that move", "frozen"]
+    return pd.DataFrame(rows, columns=columns).set_index("stage")
+
+
+def cloud(k, n=6, d=5):
+    rng = np.random.default_rng(0)
+    y = np.repeat(np.arange(k), n)
+    return torch.tensor(rng.normal(size=(k, d))[y] * 6 + rng.normal(size=(k * n, d))), torch.tensor(y)
+
+
+def every_plot(names):
+    """One figure of each kind, with these names in it."""
+    k = len(names)
+    x, y = cloud(k)
+    values = dict(zip(names, np.linspace(0.3, 0.9, k), strict=True))
+    table = audited().iloc[np.arange(k) % 4].set_axis(list(names)).rename_axis("stage")
+    pictures = torch.zeros(k, 3, 8, 8, dtype=torch.uint8)
+    return {
+        "images": plots.images(pictures, names),
+        "guesses": plots.images(pictures, labels=range(k), predictions=[0] * k, classes=names),
+        "history": plots.history(*[epochs(4, valid_loss=[3, 2, 1, 2])] * k, labels=names),
+        "label_efficiency": plots.label_efficiency({n: {2: [0.5], 40: [v]} for n, v in values.items()}),
+        "depth": plots.depth(values, baseline={names[0]: 0.5}),
+        "stages": plots.stages(table),
+        "confusion": plots.confusion(y, y.flip(0), names),
+        "embedding": plots.embedding(x, y, names),
+        "bars": plots.bars(values, label=names[0], unit=names[0]),
+    }
+
+
+def drawn_texts(plot, monkeypatch):
+    """The texts that are really drawn: a tick beyond the axes has one that is not."""
+    seen, draw = [], Text.draw
+    with monkeypatch.context() as patch:
+        patch.setattr(Text, "draw", lambda self, renderer: (seen.append(self), draw(self, renderer)))
+        plot._png(96)
+    return [text for text in dict.fromkeys(seen) if text.get_text().strip()]
+
+
+def test_images_are_told_in_reading_order():
+    alt = plots.images(torch.zeros(3, 1, 25, 20, dtype=torch.uint8), ["cat", "dog", "cow"]).alt
+    assert alt == "3 images, 20 by 25 pixels, grey. In reading order: cat, dog, cow."
+
+
+def test_wrong_predictions_are_marked_by_a_sign_and_told():
+    plot = plots.images(np.zeros((3, 1, 8, 8), "uint8"), labels=[0, 1, 1], predictions=[0, 0, 1], classes=["a", "b"])
+    assert "2 of 3 predictions are right. Wrong: image 2 is b, predicted a." in plot.alt
+    drawn = [t.get_text() for t in plot.figure.findobj(Text)]
+    assert sum(t.startswith("✓") for t in drawn) == 2 and sum(t.startswith("✗") for t in drawn) == 1
+
+
+def test_a_split_brings_its_names_and_only_the_first_images_are_drawn():
+    class Split:
+        x, y = torch.zeros(90, 3, 8, 8, dtype=torch.uint8), torch.arange(90) % 2
+        name, kind, classes = "tiny", "image", ("cat", "dog")
+        __len__ = lambda self: 90  # noqa: E731
+
+    plot = plots.images(Split(), limit=10)
+    assert plot.alt.startswith("10 images of 90, 8 by 8 pixels, in colour. In reading order: cat, dog, cat")
+    assert len(plot.figure.axes) == 10
+
+
+def test_images_of_different_sizes_and_one_image():
+    photographs = [np.zeros((3, 40, 60), "uint8"), np.zeros((1, 30, 30), "uint8")]
+    assert plots.images(photographs).alt == "2 images, of different sizes, grey and in colour."
+    assert plots.images(torch.zeros(3, 40, 60, dtype=torch.uint8)).alt.startswith("1 image, 60 by 40 pixels")
+
+
+@pytest.mark.parametrize(
+    ("bad", "words"),
+    [
+        (lambda: plots.images(torch.randn(2, 3, 8, 8)), "already normalised"),
+        (lambda: plots.images(torch.zeros(2, 8, 8, 3)), "permute"),
+        (lambda: plots.images(torch.zeros(0, 3, 8, 8)), "empty"),
+        (lambda: plots.images([]), "empty"),
+        (lambda: plots.images(np.zeros((2, 1, 4, 4), "uint8"), ["one"]), "2 images, 1 titles"),
+        (lambda: plots.images(np.zeros((1, 1, 4, 4), "uint8"), predictions=["a"]), "labels="),
+        (lambda: plots.history(epochs(0)), "no epoch"),
+        (lambda: plots.history(epochs(2).assign(loss=np.nan)), "no loss"),
+        (lambda: plots.history(epochs(2), epochs(2), labels=["one"]), "2 labels"),
+        (lambda: plots.label_efficiency({}), "no curves"),
+        (lambda: plots.label_efficiency({"a": {0: [0.5]}}), "start at 1"),
+        (lambda: plots.label_efficiency({"a": {2: [np.nan]}}), "not a number"),
+        (lambda: plots.label_efficiency({"a": [{"shots": 2}]}), "columns"),
+        (lambda: plots.label_efficiency({"a": [{"shots": 2, "mean": 0.5, "low": 0.6, "high": 0.7}]}), "outside"),
+        (lambda: plots.depth(["a", "b"], [0.1]), "2 names, 1 accuracies"),
+        (lambda: plots.depth(["a"], [float("nan")]), "not a number"),
+        (lambda: plots.depth(["a"], [0.5], [0.6], [0.4]), "swapped"),
+        (lambda: plots.depth(["a"], [0.5], low=[0.4]), "both"),
+        (lambda: plots.depth({}), "empty"),
+        (lambda: plots.stages(pd.DataFrame({"stage": ["a"]})), "audit"),
+        (lambda: plots.confusion([0, 1], [0], ["a", "b"]), "2 labels, 1 predictions"),
+        (lambda: plots.confusion([0, 2], [0, 1], ["a", "b"]), "class 2"),
+        (lambda: plots.confusion([0], [0], []), "no classes"),
+        (lambda: plots.confusion([0], [0], "ab"), "names of the classes"),
+        (lambda: plots.confusion([], [], ["a"]), "empty"),
+        (lambda: plots.embedding(torch.zeros(2, 3, 4, 4), [0, 0], ["a"]), "pooled"),
+        (lambda: plots.embedding([[np.nan, 0.0]], [0], ["a"]), "not numbers"),
+        (lambda: plots.embedding([[0.0, 1]], [0, 0], ["a"]), "1 features, 2 labels"),
+        (lambda: plots.bars({}), "empty"),
+        (lambda: plots.bars([1, 2]), "names"),
+        (lambda: plots.bars({"a": "fast"}), "not numbers"),
+    ],
+)
+def test_bad_input_is_told_in_words(bad, words):
+    with pytest.raises(CourseError, match=re.escape(words)):
+        bad()
+
+
+def test_an_unknown_class_name_brings_the_nearest():
+    with pytest.raises(UnknownName, match="Did you mean 'cat'"):
+        plots.confusion(["cat", "cot"], ["cat", "cat"], ["cat", "dog"])
+
+
+def test_history_tells_start_end_and_best():
+    alt = plots.history(epochs(4, valid_loss=[1.5, 0.9, 0.7, 0.8], valid_accuracy=[0.4, 0.5, 0.6, 0.625])).alt
+    assert "over 4 epochs" in alt and "Training loss: 2 to 0.500" in alt
+    assert "validation loss: 1.50 to 0.800, best 0.700 at epoch 3" in alt
+    assert "validation accuracy: 0.400 to 0.625." in alt
+
+
+@pytest.mark.parametrize("valid", [{}, {"valid_loss": [np.nan], "valid_accuracy": [None]}])
+def test_history_of_one_epoch_without_validation(valid):
+    plot = plots.history(epochs(1, **valid))
+    assert plot.alt == "Loss and accuracy over 1 epoch. Training loss: 2. Training accuracy: 0.500."
+    assert "valid" not in [t.get_text() for t in plot.figure.findobj(Text)]
+    assert plot._repr_html_()
+
+
+def test_a_run_that_diverged_is_drawn_as_far_as_it_went():
+    alt = plots.history(epochs(3).assign(loss=[1.0, 9.0, np.nan])).alt
+    assert "1 to 9; not a number at epoch 3" in alt
+
+
+def test_several_histories_differ_in_more_than_colour():
+    plot = plots.history(epochs(3), epochs(3), labels=["scratch", "tuned"])
+    lines = plot.figure.axes[0].lines
+    assert len({line.get_marker() for line in lines}) == 2
+    assert "scratch: Training loss" in plot.alt and "tuned: Training loss" in plot.alt
+
+
+def test_anything_with_a_to_frame_is_a_history():
+    class History:
+        to_frame = staticmethod(lambda: epochs(2))
+
+    assert plots.history(History()).alt == plots.history(epochs(2)).alt
+
+
+def test_label_efficiency_from_seeds_has_the_interval_of_student():
+    plot = plots.label_efficiency({"probe": {2: [0.8, 0.9, 0.85], 10: [0.9, 0.92, 0.94]}}, baseline={"chance": 0.5})
+    assert "0.850 (0.726 to 0.974) at 2" in plot.alt and "The level of chance is 0.500." in plot.alt
+
+
+def test_label_efficiency_takes_tables_in_any_order_and_names_the_widest_gap():
+    a = pd.DataFrame({"shots": [40, 2], "mean": [0.9, 0.8], "low": [0.88, 0.7], "high": [0.92, 0.9]})
+    b = [{"shots": 2, "accuracy": 0.5}, {"shots": 40, "accuracy": 0.85}]
+    plot = plots.label_efficiency({"features": a, "scratch": b})
+    assert "features: 0.800 (0.700 to 0.900) at 2, 0.900 (0.880 to 0.920) at 40." in plot.alt
+    assert plot.alt.endswith("The gap is widest at 2: features is 0.300 above scratch.")
+    assert plot.figure.axes[0].get_xscale() == "log"
+    lines = [line for line in plot.figure.axes[0].lines if len(line.get_xdata()) == 2 and line.get_marker() in "os"]
+    assert len({(line.get_marker(), line.get_linestyle()) for line in lines}) == 2
+
+
+def test_depth_takes_probe_results():
+    class Result:
+        def __init__(self, accuracy):
+            self.accuracy, self.low, self.high = accuracy, accuracy - 0.1, accuracy + 0.1
+
+    alt = plots.depth({"stem": Result(0.5), "stage1": Result(0.75)}, baseline={"raw pixels": 0.625}).alt
+    assert "stem 0.500 (0.400 to 0.600), stage1 0.750 (0.650 to 0.850)" in alt
+    assert "highest at stage1" in alt and "level of raw pixels is 0.625" in alt
+
+
+def test_stages_tell_what_is_frozen_in_hatch_and_words():
+    plot = plots.stages(audited())
+    assert plot.alt.startswith("4 stages with 93,490 parameters; 2,562 of them (2.7 %) train, and part of others.")
+    assert "stage1: 90,000, no gradients, but 6 buffers still move" in plot.alt
+    assert "pool: no parameters" in plot.alt
+    hatches = [bar.get_hatch() for bar in plot.figure.axes[0].patches]
+    assert hatches[0] and hatches[1] and hatches[0] != hatches[1] and not hatches[3]
+
+
+def test_stages_of_a_model_are_audited():
+    from tlcourse.freezing import freeze
+
+    net = torch.nn.Sequential(torch.nn.BatchNorm1d(4), torch.nn.Linear(4, 2))
+    assert "0: 8, trains; 1: 10, trains" in plots.stages(net).alt
+    assert "0: 8, frozen; 1: 10, trains" in plots.stages(freeze(net)).alt
+
+
+def test_confusion_rows_add_to_one_and_a_class_without_items_is_said():
+    plot = plots.confusion([0, 0, 0, 0, 1], [0, 0, 0, 1, 1], ["cat", "dog", "cow"])
+    drawn = {t.get_text() for t in plot.figure.axes[0].texts}
+    assert {"0.75", "0.25", "1.00", "–"} <= drawn
+    assert "4 are right (0.800)" in plot.alt and "cat 0.750 of 4" in plot.alt and "1 class has no item" in plot.alt
+
+
+def test_confusion_takes_a_result():
+    class Result:
+        labels, predictions, classes = [0, 1], [0, 1], ("a", "b")
+
+    assert plots.confusion(Result()).alt.startswith("Of 2 predictions, 2 are right (1).")
+
+
+def test_embedding_of_forty_classes_gives_each_a_mark_of_its_own():
+    plot = plots.embedding(*cloud(40), [f"class {i}" for i in range(40)])
+    looks = {(str(c.get_facecolor()), c.get_paths()[0].vertices.tobytes()) for c in plot.figure.axes[0].collections}
+    assert len(looks) == 40 and "240 items of 40 classes" in plot.alt
+
+
+@pytest.mark.parametrize("x", [[[1.0, 2]], [[1.0], [2.0]], [[3.0, 3], [3, 3]], torch.zeros(2, 3, dtype=torch.bfloat16)])
+def test_embedding_of_almost_nothing(x):
+    plot = plots.embedding(x, [0] * len(x), ["only"])
+    assert "All are only." in plot.alt and plot._repr_html_()
+
+
+def test_bars_compare_two_by_their_ratio():
+    alt = plots.bars({"kept": (0.5, 0.4, 0.6), "naive": 60}, label="Seconds", unit="s").alt
+    assert alt == "Seconds: kept 0.500 s (0.400 to 0.600), naive 60 s. naive is 120 times kept."
+    assert "a −2, b 0" in plots.bars({"a": -2, "b": 0}).alt
+
+
+@pytest.mark.parametrize("names", [["one"], ["cat", "dog"], STRANGE, [f"class {i}" for i in range(40)]], ids=len)
+def test_every_figure_shows_itself_as_one_image_with_its_words(names):
+    for kind, plot in every_plot(names).items():
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            bundle = plot._repr_mimebundle_()
+        assert bundle["text/plain"] == repr(plot) == plot.alt and plot.alt.endswith("."), kind
+        ((tag, attributes),) = Tags(bundle["text/html"]).seen
+        assert tag == "img" and attributes["alt"] == plot.alt and "max-width:100%" in attributes["style"], kind
+        assert attributes["src"].startswith("data:image/png;base64,") and "onerror" not in attributes
+        assert re.search(r"\d", plot.alt), kind
+
+
+@pytest.mark.parametrize(
+    "names", [["one"], ["cat", "dog"], STRANGE[:3] + STRANGE[-1:], [f"class {i}" for i in range(10)]], ids=len
+)
+@pytest.mark.filterwarnings("ignore:Glyph")
+def test_no_text_is_clipped_tiny_or_on_top_of_another(names, monkeypatch):
+    for kind, plot in every_plot(names).items():
+        texts = drawn_texts(plot, monkeypatch)
+        page = plot.figure.bbox
+        # of an annotation the text alone: its thin leader line may pass by a neighbour
+        boxes = {t: Text.get_window_extent(t) for t in texts if t.get_rotation() == 0}
+        assert len(boxes) >= len(names) or kind == "guesses"
+        for text, box in boxes.items():
+            inside = page.x0 - 1 <= box.x0 and box.x1 <= page.x1 + 1 and page.y0 - 1 <= box.y0 and box.y1 <= page.y1 + 1
+            assert inside, f"{kind}: {text.get_text()!r} is cut off"
+            assert text.get_fontsize() >= 7.5, kind
+        for a, b in combinations(boxes, 2):
+            wide = min(boxes[a].x1, boxes[b].x1) - max(boxes[a].x0, boxes[b].x0)
+            tall = min(boxes[a].y1, boxes[b].y1) - max(boxes[a].y0, boxes[b].y0)
+            assert wide < 3 or tall < 3, f"{kind}: {a.get_text()!r} lies on {b.get_text()!r}"
+
+
+def test_the_users_matplotlib_is_left_alone():
+    with matplotlib.rc_context({"text.color": "white", "font.size": 31.0, "axes.facecolor": "black"}):
+        before = dict(matplotlib.rcParams)
+        plot = plots.bars({"a": 1.0})
+        plot._repr_html_()
+        assert dict(matplotlib.rcParams) == before
+    assert plot.figure.axes[0].texts[0].get_color() != "white"
+    assert plot.figure.axes[0].get_facecolor() == (1, 1, 1, 1)
+
+
+def test_pyplot_is_never_imported_and_no_figure_is_registered():
+    code = """
+import sys
+from tlcourse import plots
+plot = plots.history([{"epoch": 1, "loss": 2.0}])
+plot._repr_mimebundle_(), plots.bars({"a": 1.0})._repr_html_()
+assert "matplotlib.pyplot" not in sys.modules, "pyplot"
+assert "torch" not in sys.modules, "torch"
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+
+
+def test_a_figure_is_freed_with_its_plot():
+    import gc
+    import weakref
+
+    plot = plots.bars({"a": 1.0})
+    plot._repr_html_()
+    figure = weakref.ref(plot.figure)
+    del plot
+    gc.collect()
+    assert figure() is None
+
+
+def test_the_image_is_twice_as_fine_as_it_is_shown(tmp_path):
+    from PIL import Image
+
+    plot = plots.bars({"a": 1.0})
+    shown = int(Tags(plot._repr_html_()).seen[0][1]["width"])
+    saved = plot.save(tmp_path / "new" / "bars.png")
+    with Image.open(saved) as image:
+        assert image.width == 2 * shown and image.text["Description"] == plot.alt
+        assert image.convert("RGB").getpixel((0, 0)) == (255, 255, 255)
+    assert plot.save(tmp_path / "bars.svg").read_text().startswith("<?xml")
+    assert plot.save(tmp_path / "bare").name == "bare.png"
+
+
+def test_colours_of_text_can_be_read_on_white():
+    from tlcourse.plots.plot import COLOURS, _luminance, readable
+
+    for colour in COLOURS:
+        assert 1.05 / (_luminance(matplotlib.colors.to_rgb(readable(colour))) + 0.05) >= 4.4

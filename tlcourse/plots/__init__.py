@@ -1,0 +1,9 @@
+"""Every figure of the course: one style, readable without colour, and told in words by its `alt` text."""
+
+from tlcourse.plots.bars import bars, depth, stages
+from tlcourse.plots.clouds import confusion, embedding
+from tlcourse.plots.curves import history, label_efficiency
+from tlcourse.plots.pictures import images
+from tlcourse.plots.plot import Plot
+
+__all__ = ["Plot", "bars", "confusion", "depth", "embedding", "history", "images", "label_efficiency", "stages"]
