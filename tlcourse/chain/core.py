@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from torch import nn
 
 from tlcourse.chain import images, texts
-from tlcourse.chain.steps import Part, as_stage
+from tlcourse.chain.steps import Part, as_stage, follows
 from tlcourse.errors import CourseError, UnknownName
 
 _GIVEN = "_given_stages"
@@ -40,8 +40,8 @@ def stages(model: nn.Module) -> nn.Sequential:
     model = unwrapped(model)
     if _GIVEN in vars(model):
         parts = {name: [_found(model, part) for part in given] for name, given in vars(model)[_GIVEN].items()}
-    elif type(model) is nn.Sequential:
-        parts = {name: [child] for name, child in model.named_children()}
+    elif type(model).forward is nn.Sequential.forward:
+        parts = {name: [child] for name, child in model._modules.items()}  # named_children leaves out a repeated one
     else:
         parts = images.parts(model) or texts.parts(model)
     if not parts:
@@ -53,7 +53,10 @@ def stages(model: nn.Module) -> nn.Sequential:
         )
     chain = nn.Sequential()
     for name, stage in parts.items():
-        chain.add_module(name, as_stage(stage))
+        module = as_stage(stage)
+        # one module may be applied in two stages, e.g. an activation: each stage is still a child of its own
+        chain.add_module(name, as_stage([module, nn.Identity()]) if module in chain.children() else module)
+    chain.training = model.training
     _check_whole(model, chain)
     return chain
 
@@ -82,20 +85,22 @@ def set_stages(model: nn.Module, given: Mapping[str, Part | Sequence[Part]]) -> 
     ['body', 'head']
     """
     model = unwrapped(model)
-    if not given:
+    if not isinstance(given, Mapping) or not given:
         raise CourseError(
             "No stages were given.", do='Pass at least one, e.g. {"body": model.body, "head": model.head}.'
         )
     path_of = {id(module): path for path, module in model.named_modules() if path}
     remembered = {}
     for name, parts in given.items():
-        if not name or "." in name:
-            raise CourseError(
-                f"{name!r} cannot be the name of a stage.",
-                why="A stage's name is a child's name in an nn.Sequential: not empty, no dot.",
-                do=f"Call it {str(name).replace('.', '_') or 'body'!r}.",
-            )
-        parts = [parts] if isinstance(parts, nn.Module) else list(parts)
+        _check_name(name)
+        parts = list(parts) if isinstance(parts, list | tuple | nn.ModuleList) else [parts]
+        for part in parts:
+            if not isinstance(part, nn.Module) or part is model:
+                raise CourseError(
+                    f"Stage {name!r} holds {'the model itself' if part is model else repr(part)}.",
+                    why="A stage is made of modules of the model.",
+                    do=f'Pass the modules, e.g. {{"{name}": [model.conv1, nn.ReLU()]}}.',
+                )
         remembered[name] = tuple(path_of.get(id(part), part) for part in parts)
     before = vars(model).get(_GIVEN)
     vars(model)[_GIVEN] = remembered
@@ -106,6 +111,15 @@ def set_stages(model: nn.Module, given: Mapping[str, Part | Sequence[Part]]) -> 
         if before is not None:
             vars(model)[_GIVEN] = before
         raise
+
+
+def _check_name(name: object) -> None:
+    if not isinstance(name, str) or not name or "." in name or hasattr(nn.Sequential(), name):
+        raise CourseError(
+            f"{name!r} cannot be the name of a stage.",
+            why="A stage's name is a child's name in an nn.Sequential: text, not empty, no dot, no method of it.",
+            do=f"Call it {str(name).replace('.', '_') if '.' in str(name) else f'stage{name}'!r}.",
+        )
 
 
 def pick(model: nn.Module, *names: str, until: str | None = None, last: int | None = None) -> list[str]:
@@ -141,7 +155,7 @@ def pick(model: nn.Module, *names: str, until: str | None = None, last: int | No
         chosen.update(known[: known.index(until) + 1])
     if last is not None:
         with_parameters = [name for name in known if any(True for _ in chain[name].parameters())]
-        if not isinstance(last, int) or not 0 <= last <= len(with_parameters):
+        if not isinstance(last, int) or isinstance(last, bool) or not 0 <= last <= len(with_parameters):
             raise CourseError(
                 f"last={last!r} is not a number of stages.",
                 why=f"This model has {len(with_parameters)} stages with parameters: {', '.join(with_parameters)}.",
@@ -159,14 +173,26 @@ def unwrapped(model: nn.Module) -> nn.Module:
             f"A model is needed here, not a {type(model).__name__}.",
             do='Pass a torch module, e.g. model = load("efficientnet-lite0", classes=3).',
         )
-    model = getattr(model, "_orig_mod", model)
-    if type(model).__name__ in ("DataParallel", "DistributedDataParallel"):
-        model = model.module
-    return model
+    while True:  # one may be wrapped in the other
+        if isinstance(getattr(model, "_orig_mod", None), nn.Module):
+            model = model._orig_mod
+        elif type(model).__name__ in ("DataParallel", "DistributedDataParallel"):
+            model = model.module
+        else:
+            return model
 
 
 def _found(model: nn.Module, part: str | nn.Module) -> nn.Module:
-    return model.get_submodule(part) if isinstance(part, str) else part
+    if not isinstance(part, str):
+        return follows(model, part)
+    try:
+        return model.get_submodule(part)
+    except AttributeError:
+        raise CourseError(
+            f"The model has no part {part!r} any more.",
+            why="It was given to a stage by set_stages, and was removed since.",
+            do="Give the stages again with set_stages.",
+        ) from None
 
 
 def _check_whole(model: nn.Module, chain: nn.Sequential) -> None:
@@ -180,7 +206,8 @@ def _check_whole(model: nn.Module, chain: nn.Sequential) -> None:
             if seen.setdefault(id(tensor), stage) != stage:
                 raise CourseError(
                     f"{names[id(tensor)]!r} is in two stages, {seen[id(tensor)]!r} and {stage!r}.",
-                    do="Give each module to one stage only.",
+                    why="A stage can be frozen by itself; what two stages share cannot.",
+                    do="Give each module to one stage only, and shared (tied) weights to the same stage.",
                 )
     missing = [name for key, name in names.items() if key not in seen]
     if missing:

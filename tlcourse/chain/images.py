@@ -13,17 +13,30 @@ def parts(model: nn.Module) -> dict[str, list[Part]] | None:
     """Stage name -> the modules applied there, or None for a family that is not known."""
     library = type(model).__module__.split(".")[0]
     adapter = _ADAPTERS.get((library, type(model).__name__))
-    return adapter(model) if adapter else None
+    try:
+        return adapter(model) if adapter else None
+    except (AttributeError, TypeError, ValueError):
+        return None  # parts were taken away or replaced by others: it is no member of the family any more
 
 
 class _Dropout:
-    """The dropout that timm writes as a function: active when the *model* trains."""
+    """The dropout before the head that timm writes as a function: active when the *model* trains.
 
-    def __init__(self, model: nn.Module):
-        self.model = model
+    So it is not enough to hold the head's modules when the head is frozen: the rate is put by meanwhile.
+    """
+
+    def __init__(self, model: nn.Module, classifier: nn.Module):
+        self.model, self.classifier = model, classifier
 
     def __call__(self, x):
-        return F.dropout(x, p=float(self.model.drop_rate), training=self.model.training)
+        return F.dropout(x, p=float(self.model.drop_rate), training=self.classifier.training)
+
+    def hold(self, held: bool) -> None:
+        if held and self.model.drop_rate:
+            self.model.drop_rate_unfrozen, self.model.drop_rate = self.model.drop_rate, 0.0
+        elif not held and hasattr(self.model, "drop_rate_unfrozen"):
+            self.model.drop_rate = self.model.drop_rate_unfrozen
+            del self.model.drop_rate_unfrozen
 
 
 def _numbered(blocks, name: str = "stage", start: int = 1) -> dict[str, list[Part]]:
@@ -31,7 +44,8 @@ def _numbered(blocks, name: str = "stage", start: int = 1) -> dict[str, list[Par
 
 
 def _head(model: nn.Module, classifier: nn.Module) -> list[Part]:
-    return [Step(_Dropout(model)), classifier] if model.drop_rate else [classifier]
+    dropped = model.drop_rate or hasattr(model, "drop_rate_unfrozen")
+    return [Step(_Dropout(model, classifier)), classifier] if dropped else [classifier]
 
 
 # timm ---------------------------------------------------------------------------------------------
@@ -122,8 +136,22 @@ def _tv_regnet(m):
     }
 
 
+def _tv_plain(m):
+    """VGG and AlexNet: a stage ends where the map is halved."""
+    halved: list[list[Part]] = [[]]
+    for module in m.features:
+        halved[-1].append(module)
+        if isinstance(module, nn.MaxPool2d):
+            halved.append([])
+    return {
+        **{f"stage{i}": block for i, block in enumerate((b for b in halved if b), 1)},
+        "pool": [m.avgpool, nn.Flatten()],
+        "head": [m.classifier],
+    }
+
+
 def _tv_features(m):
-    """EfficientNet, MobileNetV2/V3, VGG, AlexNet: `features`, a pool, `classifier` on flat features."""
+    """EfficientNet, MobileNetV2 and V3: `features`, a pool, `classifier` on flat features."""
     first, *rest = m.features
     pool = [m.avgpool] if hasattr(m, "avgpool") else [nn.AdaptiveAvgPool2d(1)]
     return {
@@ -136,12 +164,12 @@ def _tv_features(m):
 
 def _tv_convnext(m):
     first, *rest = m.features
-    norm, flatten, linear = m.classifier
+    norm, flatten, *linear = m.classifier
     return {
         "stem": [first],
         **_numbered(rest),
         "pool": [m.avgpool, norm, flatten],
-        "head": [linear],
+        "head": linear,
     }
 
 
@@ -185,8 +213,8 @@ _ADAPTERS = {
     ("torchvision", "EfficientNet"): _tv_features,
     ("torchvision", "MobileNetV2"): _tv_features,
     ("torchvision", "MobileNetV3"): _tv_features,
-    ("torchvision", "VGG"): _tv_features,
-    ("torchvision", "AlexNet"): _tv_features,
+    ("torchvision", "VGG"): _tv_plain,
+    ("torchvision", "AlexNet"): _tv_plain,
     ("torchvision", "ConvNeXt"): _tv_convnext,
     ("torchvision", "VisionTransformer"): _tv_vit,
 }

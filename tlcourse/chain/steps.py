@@ -32,8 +32,26 @@ class Step(nn.Module):
     def forward(self, x):
         return self.function(x)
 
+    def hold(self, held: bool) -> None:
+        """Freeze (True) or release (False) what the line does differently while the model trains."""
+        if hasattr(self.function, "hold"):
+            self.function.hold(held)
+
     def extra_repr(self) -> str:
         return getattr(self.function, "__name__", type(self.function).__name__)
+
+
+class _Follows:
+    def __init__(self, model: nn.Module, part: nn.Module):
+        self.model, self.part = model, part
+
+    def __call__(self, x):
+        return self.part.train(self.model.training)(x)
+
+
+def follows(model: nn.Module, part: nn.Module) -> Step:
+    """A module that is not the model's own, e.g. an `nn.Dropout`: `model.eval()` would not reach it."""
+    return Step(_Follows(model, part), [part])
 
 
 def as_stage(parts: Sequence[Part]) -> nn.Module:

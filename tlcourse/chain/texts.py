@@ -15,12 +15,13 @@ _FAMILIES = ("bert", "roberta", "xlm-roberta", "camembert", "distilbert")
 
 def parts(model: nn.Module) -> dict[str, list[Part]] | None:
     """Stage name -> the modules applied there, or None for a family that is not known."""
-    if isinstance(model, TextClassifier):
-        return {**_encoder(model.encoder), "pool": [model.pool], "head": [model.dropout, model.head]}
-    family = getattr(getattr(model, "config", None), "model_type", None)
-    if family not in _FAMILIES:
+    encoder = model.encoder if isinstance(model, TextClassifier) else getattr(model, "base_model", None)
+    config = getattr(encoder, "config", None)
+    family = getattr(config, "model_type", None)
+    if family not in _FAMILIES or getattr(config, "is_decoder", False):  # a decoder's mask is another
         return None
-    encoder = model.base_model
+    if isinstance(model, TextClassifier):
+        return {**_encoder(encoder), "pool": [model.pool], "head": [model.dropout, model.head]}
     chain = _encoder(encoder)
     if getattr(encoder, "pooler", None) is not None:
         chain["pool"] = [Step(_Pooled(encoder.pooler), [encoder.pooler])]

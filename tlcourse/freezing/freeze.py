@@ -7,7 +7,10 @@ from functools import partial
 from torch import nn
 
 from tlcourse.chain import pick, stages
+from tlcourse.chain.core import unwrapped
 from tlcourse.chain.steps import Step
+
+_STEPS = "_frozen_steps"  # frozen stages that hold nothing of the model: only their names tell
 
 
 def freeze(model: nn.Module, *names: str, until: str | None = None, last: int | None = None) -> nn.Module:
@@ -47,6 +50,7 @@ def freeze(model: nn.Module, *names: str, until: str | None = None, last: int | 
                 parameter.grad = None  # an optimizer with momentum would go on moving it
             for module in stage.modules():
                 _hold(module)
+    _remember(model, set(chosen), add=True)
     return model
 
 
@@ -63,10 +67,12 @@ def unfreeze(model: nn.Module, *names: str, until: str | None = None, last: int 
     """
     everything = not names and until is None and last is None
     chain = dict(stages(model).named_children())
-    for name in chain if everything else pick(model, *names, until=until, last=last):
+    chosen = list(chain) if everything else pick(model, *names, until=until, last=last)
+    for name in chosen:
         chain[name].requires_grad_(True)
         for module in chain[name].modules():
-            _release(module, model.training)
+            _release(module, unwrapped(model).training)
+    _remember(model, set(chosen), add=False)
     return model
 
 
@@ -77,23 +83,25 @@ def frozen(model: nn.Module) -> tuple[str, ...]:
     >>> frozen(nn.Sequential(nn.Linear(4, 2)))
     ()
     """
-    return tuple(name for name, stage in stages(model).named_children() if is_frozen(stage))
-
-
-def is_frozen(stage: nn.Module) -> bool:
-    """Whether one stage of a chain is truly frozen."""
-    held = all(is_held(module) or _same_in_both_modes(module) for module in stage.modules())
-    return held and not any(p.requires_grad for p in stage.parameters())
+    model = unwrapped(model)
+    own, steps = set(model.modules()), vars(model).get(_STEPS, ())
+    names = []
+    for name, stage in stages(model).named_children():
+        held = [is_held(module) for module in stage.modules() if module in own]
+        if (all(held) if held else name in steps) and not any(p.requires_grad for p in stage.parameters()):
+            names.append(name)
+    return tuple(names)
 
 
 def is_held(module: nn.Module) -> bool:
     """Whether a module stays in evaluation mode when `train()` is called."""
-    return isinstance(vars(module).get("train"), partial)
+    return isinstance(vars(module).get("train"), partial) and not module.training
 
 
-def _same_in_both_modes(module: nn.Module) -> bool:
-    # what a chain puts between a model's own modules, and is made anew each time the chain is
-    return isinstance(module, (Step, nn.Sequential, nn.Flatten, nn.AdaptiveAvgPool2d, nn.ReLU))
+def _remember(model: nn.Module, chosen: set[str], add: bool) -> None:
+    model = unwrapped(model)
+    before = vars(model).get(_STEPS, frozenset())
+    vars(model)[_STEPS] = before | chosen if add else before - chosen
 
 
 def _hold(module: nn.Module) -> None:
@@ -101,11 +109,15 @@ def _hold(module: nn.Module) -> None:
     # plain function survives deepcopy and pickle, and follows the copy.
     module.eval()
     module.train = partial(_stay_in_eval, module)
+    if isinstance(module, Step):
+        module.hold(True)
 
 
 def _release(module: nn.Module, training: bool) -> None:
     vars(module).pop("train", None)
     module.training = training
+    if isinstance(module, Step):
+        module.hold(False)
 
 
 def _stay_in_eval(module: nn.Module, mode: bool = True) -> nn.Module:

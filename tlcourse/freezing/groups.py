@@ -36,9 +36,10 @@ def parameter_groups(
 
     Howard and Ruder 2018 (discriminative fine-tuning); chapter 04.
     """
-    for name, value, low in (("lr", lr, 0), ("decay", decay, 0), ("weight_decay", weight_decay, 0)):
-        if value < low:
-            raise CourseError(f"{name}={value} is negative.", do=f"Choose {name} of {low} or more.")
+    given = {"lr": lr, "decay": decay, "head_lr": 0.0 if head_lr is None else head_lr, "weight_decay": weight_decay}
+    for name, value in given.items():
+        if not value >= 0:  # NaN too
+            raise CourseError(f"{name}={value} is not a rate.", do=f"Choose {name} of 0 or more.")
     groups = []
     with_parameters = [(n, s) for n, s in stages(model).named_children() if any(True for _ in s.parameters())]
     for depth, (name, stage) in enumerate(reversed(with_parameters)):

@@ -10,8 +10,9 @@ from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from tlcourse.chain import stages
+from tlcourse.chain.core import unwrapped
 from tlcourse.errors import CourseError
-from tlcourse.freezing.freeze import is_frozen, is_held
+from tlcourse.freezing.freeze import frozen, is_held
 
 
 def audit(model: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> pd.DataFrame:
@@ -33,7 +34,7 @@ def audit(model: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> p
     Introduced in chapter 03.
     """
     held = None if optimizer is None else {id(p) for group in optimizer.param_groups for p in group["params"]}
-    rows = []
+    rows, truly = [], frozen(model)
     for name, stage in stages(model).named_children():
         parameters = list(stage.parameters())
         rows.append(
@@ -43,7 +44,7 @@ def audit(model: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> p
                 "requires grad": _share([p.requires_grad for p in parameters]),
                 "in optimizer": "?" if held is None else _share([id(p) in held for p in parameters]),
                 "buffers that move": sum(_moving_buffers(m) for m in stage.modules()),
-                "frozen": is_frozen(stage),
+                "frozen": name in truly,
             }
         )
     return pd.DataFrame(rows).set_index("stage")
@@ -91,22 +92,30 @@ def changed(model: nn.Module, since: Mapping[str, torch.Tensor]) -> pd.DataFrame
         largest = 0.0
         for kind, tensors in (("parameters", module.parameters()), ("buffers", module.buffers())):
             for tensor in tensors:
-                before = since[names[id(tensor)]].to(tensor.device)
                 row[kind] += 1
-                if not _same(tensor, before):
+                moved = _distance(tensor, since[names[id(tensor)]])
+                if moved is not None:
                     row[f"{kind} moved"] += 1
-                    largest = max(largest, float((tensor.detach().double() - before.double()).abs().max()))
+                    largest = max(largest, moved)
         rows.append({**row, "largest change": largest})
     return pd.DataFrame(rows).set_index("stage")
 
 
 def _tensors(model: nn.Module):
+    model = unwrapped(model)
     yield from model.named_parameters()
     yield from model.named_buffers()
 
 
-def _same(a: torch.Tensor, b: torch.Tensor) -> bool:
-    return bool(torch.equal(a, b) or ((a == b) | (a.isnan() & b.isnan())).all())
+def _distance(a: torch.Tensor, b: torch.Tensor) -> float | None:
+    """The largest difference of two tensors; None when they agree in every bit (NaN and the sign of zero included)."""
+    a, b = (t.detach().cpu().contiguous().reshape(-1) for t in (a, b))
+    if a.dtype == b.dtype and torch.equal(a.view(torch.uint8), b.view(torch.uint8)):
+        return None
+    a, b = (t.to(torch.complex128 if t.is_complex() else torch.float64) for t in (a, b))
+    difference = (a - b).abs()
+    difference[(a == b) | (a.isnan() & b.isnan())] = 0.0
+    return float(difference.nan_to_num(nan=torch.inf, posinf=torch.inf).max())
 
 
 def _moving_buffers(module: nn.Module) -> int:

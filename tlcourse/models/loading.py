@@ -111,7 +111,7 @@ def _efficientnet_lite0(count, pretrained, size):
         model.load_state_dict(dict(zip(ours, weights.values(), strict=True)))
     if count:
         model.reset_classifier(count)
-    elif pretrained:
+    else:  # the twin has the same head, so the same classes
         info = ImageNetInfo()
         model.classes = tuple(info.index_to_description(i).split(",")[0] for i in range(1000))
     asset = assets.registry()["efficientnet-lite0"]
@@ -175,7 +175,7 @@ def _torchvision(name, count, pretrained, size):
     )
     if count:
         _replace_last_linear(model, count)
-    elif pretrained:
+    else:
         model.classes = tuple(weights.meta["categories"])
     made = weights.transforms()
     config = {
@@ -211,28 +211,42 @@ def _hf(name, count, pretrained, size):
 def _from_hub(name: str, make):
     try:
         return make()
-    except OSError as error:  # every hub's network and cache errors derive from it
+    except (OSError, ValueError, RuntimeError) as error:  # no network; a name the hub refuses; a broken file
         raise CourseError(
             f"{name!r} could not be loaded from its hub.",
-            why=str(error).splitlines()[0][:200],
+            why=next(iter(str(error).splitlines()), type(error).__name__)[:200],
             do="Check the name and the network, or load it once where there is a network: its hub keeps a local copy.",
         ) from error
 
 
 def _replace_last_linear(model: nn.Module, count: int) -> None:
-    path, last = [(n, m) for n, m in model.named_modules() if isinstance(m, nn.Linear)][-1]
+    linear = [(n, m) for n, m in model.named_modules() if isinstance(m, nn.Linear)]
+    if not linear:
+        raise CourseError(
+            f"{type(model).__name__} has no linear layer at its end that could be replaced by a new head.",
+            do="Load it with classes=None, or choose another model.",
+        )
+    path, last = linear[-1]
     parent, _, leaf = path.rpartition(".")
     setattr(model.get_submodule(parent), leaf, nn.Linear(last.in_features, count))
 
 
 def _image_transform(config: dict, size: int | None) -> ImageTransform:
-    own = config["input_size"][-1]
+    height, width = config["input_size"][-2:]
+    mode = config.get("crop_mode", "center")
+    if height != width or mode not in ("center", "squash"):
+        raise CourseError(
+            f"This checkpoint expects images of {height} x {width} pixels, prepared by {mode!r}.",
+            why="The course prepares square images only, from the centre or squashed.",
+            do="Choose another model.",
+        )
     return ImageTransform(
-        size=size or own,
+        size=size or width,
         crop=1.0 if size else float(config["crop_pct"]),
         interpolation=config["interpolation"],
         mean=tuple(config["mean"]),
         std=tuple(config["std"]),
+        squash=mode == "squash",
     )
 
 

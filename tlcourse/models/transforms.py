@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,6 +21,7 @@ class ImageTransform:
         crop: which part of the resized short side is kept, 0..1; the border is cut off.
         interpolation: `"bicubic"` or `"bilinear"`.
         mean, std: one number a channel, in the scale 0..1.
+        squash: resize to a square, as some checkpoints were trained; else the proportions are kept.
 
     Call it with images in uint8: a tensor `[n, c, h, w]` or `[c, h, w]` (`c` is 1 or 3), a PIL image,
     or a list of these, of any sizes. Returns float32 `[n, 3, size, size]`.
@@ -37,6 +39,7 @@ class ImageTransform:
     interpolation: str = "bicubic"
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
+    squash: bool = False
 
     def __call__(self, images) -> torch.Tensor:
         if isinstance(images, torch.Tensor) and images.ndim == 4:
@@ -60,9 +63,10 @@ class ImageTransform:
                 do="Move the channels to the front, e.g. x.permute(0, 3, 1, 2), and drop an alpha channel.",
             )
         x = x.expand(-1, 3, -1, -1)
-        short = round(self.size / self.crop)
-        if min(x.shape[-2:]) != short:
-            x = functional.resize(x, [short], InterpolationMode(self.interpolation), antialias=True)
+        short = math.floor(self.size / self.crop + 1e-6)  # as timm rounds; the rest is for 256 = 224 / (224 / 256)
+        to = [short, short] if self.squash else [short]
+        if min(x.shape[-2:]) != short or self.squash:
+            x = functional.resize(x, to, InterpolationMode(self.interpolation), antialias=True)
         x = functional.center_crop(x, [self.size, self.size])
         x = functional.to_dtype(x, torch.float32, scale=True)
         return functional.normalize(x, self.mean, self.std, inplace=True)
