@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -141,6 +142,11 @@ def megabytes(size: float) -> str:
         if size >= unit:
             return f"{size / unit:.1f} {name}" if size < 9.95 * unit else f"{size / unit:.0f} {name}"
     return f"{size:.0f} bytes"
+
+
+def say(line: str) -> None:
+    """Tell a learner what is going on: beside the results in a terminal, and not in alarming red in a notebook."""
+    print(line, file=sys.stdout if "ipykernel.zmqshell" in sys.modules else sys.stderr, flush=True)
 
 
 @cache

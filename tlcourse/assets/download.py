@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from tlcourse.assets.archives import damaged
-from tlcourse.assets.catalogue import Asset, megabytes
+from tlcourse.assets.catalogue import Asset, megabytes, say
 from tlcourse.errors import CourseError
 
 # what pip writes, and what it means for a learner
@@ -47,7 +47,12 @@ def pip_download(asset: Asset, into: Path, progress: bool = True) -> Path:
     (into / "requirement.txt").write_text(f"{asset.package}=={asset.version} --hash=sha256:{asset.sha256}\n", "utf-8")
     # pip keeps its own temporary files below ours: one disk to check, one folder to remove after a cut
     environment = os.environ | {key: str(into / "tmp") for key in ("TMPDIR", "TEMP", "TMP")} | {"PYTHONUTF8": "1"}
-    code, said = _run(_command(asset, into), environment, into, asset, progress)
+    # pip reads the metadata of a source archive with setuptools; one that is installed saves fetching another
+    own_tools = asset.kind == "sdist" and importlib.util.find_spec("setuptools") is not None
+    more = ("--no-build-isolation",) if own_tools else ()
+    code, said = _run([*_command(asset, into), *more], environment, into, asset, progress)
+    if code and more and not any(known.search(said) for known in (HASH, FULL, CERTIFICATE, CUT, NETWORK)):
+        code, said = _run(_command(asset, into), environment, into, asset, progress)  # too old a setuptools, perhaps
     arrived = sorted((into / "archive").iterdir())
     if code or len(arrived) != 1:
         raise _failure(asset, said)
@@ -90,9 +95,7 @@ def _run(command: list[str], environment: dict, cwd: Path, asset: Asset, progres
             step = PROGRESS.match(line.strip())
             if not step:
                 if "Retrying (" in line and "Retrying (" not in "".join(said):
-                    print(
-                        f"{asset.name}: the network does not answer yet; pip tries again", file=sys.stderr, flush=True
-                    )
+                    say(f"{asset.name}: the network does not answer yet; pip tries again")
                 said.append(line)
             # pip also reports the small pages and tools that it reads on the way
             elif progress and int(step[2]) == asset.size:

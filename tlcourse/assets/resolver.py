@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from tlcourse import settings
 from tlcourse.assets import archives, download, store
-from tlcourse.assets.catalogue import Asset, choose, get, megabytes
+from tlcourse.assets.catalogue import Asset, choose, get, megabytes, say
 from tlcourse.errors import CourseError, UnknownName
 
 
@@ -100,7 +100,7 @@ def fetch(names: str | Iterable[str] | None = None, chapter: str | None = None, 
         start = time.perf_counter()
         if not asset.verified:
             if settings.profile() == "full":
-                _say(
+                say(
                     f"{asset.name}: {asset.package} fetches it when it is first used (about {megabytes(asset.size)});"
                     " the course does not check these bytes"
                 )
@@ -163,12 +163,12 @@ def _cached(asset: Asset) -> Path | None:
 def _fetched(asset: Asset, progress: bool = True) -> Path:
     """Fetch into the cache under the asset's lock; another process may have done it while we waited."""
     _possible(asset)
-    with store.locked(asset, _say) as alone:
+    with store.locked(asset, say) as alone:
         there = _cached(asset)
         if there:
             return there
         if store.place(asset).is_dir():
-            _say(f"{asset.name}: the copy in the cache is damaged; it is fetched again")
+            say(f"{asset.name}: the copy in the cache is damaged; it is fetched again")
         with store.workshop(asset, alone) as work:
             ready = work / "ready"
             ready.mkdir()
@@ -178,7 +178,7 @@ def _fetched(asset: Asset, progress: bool = True) -> Path:
                     (ready / path).parent.mkdir(parents=True, exist_ok=True)
                     shutil.copyfile(source, ready / path)
             else:
-                _say(f"{asset.name}: fetching {asset.title} ({megabytes(asset.size)}, once)")
+                say(f"{asset.name}: fetching {asset.title} ({megabytes(asset.size)}, once)")
                 archive = download.pip_download(asset, work, progress)
                 if store.sha256(archive) != asset.sha256:
                     raise archives.damaged(asset, "Its SHA-256 is not the one in the registry, so it was not used.")
@@ -224,7 +224,3 @@ def _possible(asset: Asset) -> None:
             why=f"The disk of {settings.home()} has {megabytes(store.free(where))} free.",
             do="Free some space, `tlcourse fetch --clear features`, or set TLCOURSE_HOME to a folder on another disk.",
         )
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

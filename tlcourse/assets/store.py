@@ -104,8 +104,7 @@ def workshop(asset: Asset, alone: bool) -> Iterator[Path]:
     with clear_errors(asset):
         parent.mkdir(parents=True, exist_ok=True)
         if alone:
-            for left in parent.glob(".part-*"):
-                shutil.rmtree(left, ignore_errors=True)
+            _sweep(parent)
         # mkdir and not tempfile: the folder keeps the permissions of the user's umask, so a class can read it
         work = parent / f".part-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         work.mkdir()
@@ -113,7 +112,10 @@ def workshop(asset: Asset, alone: bool) -> Iterator[Path]:
         with clear_errors(asset):
             yield work
     finally:
-        shutil.rmtree(work, ignore_errors=True)
+        if alone:
+            _sweep(parent)
+        else:
+            shutil.rmtree(work, ignore_errors=True)
 
 
 def publish(ready: Path, asset: Asset) -> Path:
@@ -183,6 +185,17 @@ def clear(what: str = "features") -> int:
                 f"{root} could not be removed.", why=str(error), do="Close what uses it, or remove it by hand."
             ) from error
     return freed
+
+
+def _sweep(parent: Path) -> None:
+    """Remove every workshop, those of dead processes too; a pip that outlived its process must not go on in one."""
+    for left in parent.glob(".part-*"):
+        gone = left.with_name(f".part-gone-{uuid.uuid4().hex[:8]}")
+        try:
+            os.replace(left, gone)  # whoever still writes there by name fails from now on
+        except OSError:
+            gone = left
+        shutil.rmtree(gone, ignore_errors=True)
 
 
 def _sync(path: Path) -> None:
