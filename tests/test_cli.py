@@ -54,6 +54,17 @@ def test_an_interrupt_ends_without_a_traceback(course, monkeypatch, capsys):
     assert "Traceback" not in capsys.readouterr().err
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes")
+def test_a_reader_that_goes_away_is_no_crash():
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "tlcourse.cli", "fetch", "photographs", "--json"]
+    environment = os.environ | {"PYTHONPATH": str(Path(cli.__file__).parents[1])}
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, env=environment)
+    os.close(writer)
+    assert done.returncode == 1 and done.stderr == ""
+
+
 # --- fetch
 
 
