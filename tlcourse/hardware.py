@@ -6,8 +6,9 @@ import os
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
@@ -63,19 +64,35 @@ def measured(on=None, interval: float = 0.02):
 
     watcher = threading.Thread(target=watch, daemon=True)
     cost.memory = process.memory_info().rss / 1e6
-    watcher.start()
     start = time.perf_counter()
     try:
+        watcher.start()
         yield cost
     finally:
+        done.set()  # first: an interrupt in the lines below must not leave the watcher running
         if cuda:
             torch.cuda.synchronize(on)
         cost.seconds = time.perf_counter() - start
-        done.set()
-        watcher.join()
+        if watcher.is_alive():
+            watcher.join()
         cost.memory = max(cost.memory, process.memory_info().rss / 1e6)
         if cuda:
             cost.memory = torch.cuda.max_memory_allocated(on) / 1e6
+
+
+def free_memory() -> int:
+    """Bytes of memory that are free for this process, a container's limit (Binder's) included.
+
+    >>> free_memory() > 0
+    True
+    """
+    free = psutil.virtual_memory().available
+    cgroup = Path("/sys/fs/cgroup")
+    with suppress(OSError, ValueError):  # no container, or one without a limit
+        limit, used = (int((cgroup / f"memory.{name}").read_text()) for name in ("max", "current"))
+        cached = dict(line.split() for line in (cgroup / "memory.stat").read_text().splitlines())["file"]
+        free = min(free, limit - used + int(cached))  # what only caches files is given back when asked for
+    return free
 
 
 def progress_bar(items, label: str, show: bool | None = None, **more):
@@ -84,8 +101,42 @@ def progress_bar(items, label: str, show: bool | None = None, **more):
     >>> list(progress_bar([1, 2], "counting", show=False))
     [1, 2]
     """
-    from tqdm.auto import tqdm
+    from tqdm import tqdm
 
+    notebook = _in_notebook()
     if show is None:
-        show = sys.stderr.isatty() or "ipykernel" in sys.modules
-    return tqdm(items, desc=label, leave=False, disable=not show, **more)
+        show = notebook or (sys.stderr is not None and sys.stderr.isatty())
+    if show and notebook:
+        more["file"] = _Cell()
+    return tqdm(items, desc=label, leave=False, disable=not show, delay=0.2, **more)
+
+
+def _in_notebook() -> bool:
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return hasattr(shell, "kernel")
+
+
+class _Cell:
+    """Where tqdm writes in a notebook: a line of text that is replaced in place.
+
+    tqdm's own notebook bar is a widget; what a saved notebook keeps of it is a line that says 0 % for ever.
+    """
+
+    encoding = "utf-8"
+
+    def __init__(self):
+        self.handle = None
+
+    def write(self, text: str) -> None:
+        from IPython.display import display
+
+        line = {"text/plain": text.strip()}
+        if self.handle is None and not text.strip():
+            return
+        if self.handle is None:
+            self.handle = display(line, raw=True, display_id=True)
+        elif text.strip() or text.endswith(" "):  # tqdm's lone carriage returns say nothing
+            self.handle.update(line, raw=True)
+
+    def flush(self) -> None:
+        pass

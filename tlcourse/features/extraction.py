@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
+import math
+import re
 from collections.abc import Callable, Sequence
 
 import torch
 from torch import nn
 
-import tlcourse
 from tlcourse.chain import stages
 from tlcourse.errors import CourseError, UnknownName
 from tlcourse.features import store
 from tlcourse.features.kept import Features
-from tlcourse.features.modes import evaluating, model_device
-from tlcourse.hardware import measured, progress_bar
-from tlcourse.models import Tokens
+from tlcourse.features.keys import feature_key, stage_hashes
+from tlcourse.features.modes import augmented, evaluating, model_device, seeded
+from tlcourse.hardware import free_memory, measured, progress_bar
+from tlcourse.models import ImageTransform, Tokens
 
 
 def extract(
@@ -45,7 +45,8 @@ def extract(
         stage: a stage's name, or several (all in one pass; a dict comes back).
         pooled: average maps over places, and tokens over the text, to one vector an item.
         transform: raw batch -> model input, if not `model.transform`.
-        augment: a random map of uint8 images `[n, c, h, w]`, applied before the transform; asks for `views`.
+        augment: a random map of uint8 images `[1, c, h, w]`, applied to each image by itself before the transform;
+            asks for `views`.
         views: how many random views of each item are kept.
         batch: items at once.
         dtype: of the features; `torch.float16` halves their size.
@@ -69,9 +70,19 @@ def extract(
             raise UnknownName("stage", name, chain)
     transform = transform or getattr(model, "transform", None)
     _check(data, transform, augment, views)
+    if batch < 1:
+        raise CourseError(f"batch={batch} is not a number of items.", do="Choose a whole number from 1.")
+    drawn = seed if views else 0  # without views nothing is random
     views = views or 1
-    hashes = stage_hashes(chain)
-    keys = {n: _key(n, hashes[n], data, transform, augment, pooled, views, dtype, seed, model) for n in names}
+    hashes = stage_hashes({name: chain[name] for name in list(chain)[: max(map(list(chain).index, names)) + 1]})
+    keys = {
+        name: feature_key(
+            hashes[name], list(chain.values())[: list(chain).index(name) + 1], transform, augment,
+            stage=name, seed=drawn, pooled=pooled, views=views, dtype=str(dtype), data=data.fingerprint,
+            device=model_device(model).type,
+        )
+        for name in names
+    }  # fmt: skip
     found: dict[str, Features] = {}
     for name in names:
         if cache and keys[name]:
@@ -117,41 +128,86 @@ def _check(data, transform, augment, views) -> None:
         raise CourseError("Augmentation is for images; these data are texts.", do="Leave out augment=.")
 
 
+# torchvision's names of what is drawn anew at each call
+_RANDOM = re.compile(
+    r"\b(Random\w+|ColorJitter|\w*AutoAugment|RandAugment|TrivialAugmentWide|AugMix|GaussianNoise|"
+    r"ElasticTransform|ScaleJitter)\("
+)
+
+
 def _is_random(transform, x) -> bool:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(1)
-        first = transform(x)
-        torch.manual_seed(2)
-        return not torch.equal(first, transform(x))
+    if isinstance(transform, ImageTransform):
+        return False
+    if _RANDOM.search(repr(transform)):
+        return True
+    draws = []
+    for seed in range(8):  # a flip with p = .5 gives the same twice in half of the pairs
+        with seeded(seed):
+            draws.append(transform(x))
+    return any(isinstance(d, torch.Tensor) and not torch.equal(d, draws[0]) for d in draws)
 
 
 def _run(model, chain, data, names, transform, augment, views, pooled, batch, dtype, seed, progress):
     device, n = model_device(model), len(data)
     last = max(list(chain).index(name) for name in names)
-    order = _by_length(data)
-    out: dict[str, list] = {name: [] for name in names}
-    with torch.random.fork_rng(devices=[]), evaluating(model), torch.no_grad():
-        torch.manual_seed(seed)
-        chunks = [(view, part) for view in range(views) for part in order.split(batch)]
-        for _, part in progress_bar(chunks, f"features at {names[-1]}", progress):
+    run = dict(list(chain.items())[: last + 1])
+    held: dict[str, dict[str, torch.Tensor]] = {name: {} for name in names}
+    chunks = [(view, part) for view in range(views) for part in _longest_first(data).split(batch)]
+    # The stages too: a set_stages chain may hold modules that are not the model's own.
+    everything = nn.ModuleList([model, *run.values()])
+    with seeded(seed, device), evaluating(everything), torch.no_grad():
+        for view, part in progress_bar(chunks, f"features at {names[-1]}", progress):
             x = data.x[part] if data.kind == "image" else [data.x[i] for i in part.tolist()]
-            x = transform(augment(x) if augment else x).to(device)
-            for name, stage in list(chain.items())[: last + 1]:
+            x = transform(augmented(augment, x) if augment else x)
+            if not isinstance(x, (torch.Tensor, Tokens)):
+                raise CourseError(
+                    f"The transform returned a {type(x).__name__}.",
+                    do="Let it return a tensor [n, ...] with all items of the batch, or Tokens for texts.",
+                )
+            x = x.to(device)
+            for name, stage in run.items():
                 x = stage(x)
-                if name in out:
-                    out[name].append(_on_cpu(_average(x) if pooled else x, dtype))
-    place = torch.cat([order + view * n for view in range(views)]).argsort()
-    return {name: _joined(parts, place, n, views) for name, parts in out.items()}
+                if name in held:
+                    y = _average(x) if pooled else x
+                    if not held[name]:
+                        held[name] = _room(y, n, views, dtype, held)
+                    _put(held[name], y, part, view)
+    return {name: t if views > 1 else {k: v.squeeze(1) for k, v in t.items()} for name, t in held.items()}
 
 
-def _on_cpu(x, dtype):
-    return Tokens(x.x.to("cpu", dtype), x.mask.cpu()) if isinstance(x, Tokens) else x.to("cpu", dtype)
+def _room(x, n, views, dtype, held) -> dict[str, torch.Tensor]:
+    """Where the features of all items will stand, in the order of the data; memory then holds one copy of them."""
+    out, texts = (x.x, True) if isinstance(x, Tokens) else (x, False)
+    shape = (n, views, *out.shape[1:])
+    needed = math.prod(shape) * dtype.itemsize + sum(t.nbytes for tensors in held.values() for t in tensors.values())
+    free = free_memory()
+    if needed > free:  # say so before the kernel dies of it
+        raise CourseError(
+            f"These features would take {needed / 1e9:.1f} GB of memory; {free / 1e9:.1f} GB are free.",
+            why="Before the pool a stage gives a whole map for each image, a vector for each token of a text.",
+            do="Extract with pooled=True, at a later stage, with dtype=torch.float16, or from fewer items.",
+        )
+    room = {"x": torch.zeros(shape, dtype=dtype)}
+    return room | {"mask": torch.zeros(shape[:3], dtype=x.mask.dtype)} if texts else room
 
 
-def _by_length(data) -> torch.Tensor:
+def _put(room: dict[str, torch.Tensor], x, part, view) -> None:
+    if not isinstance(x, Tokens):
+        room["x"][part, view] = x.to("cpu", room["x"].dtype)
+        return
+    width, more = x.mask.shape[1], x.mask.shape[1] - room["mask"].shape[2]
+    if more > 0:  # fewer letters, but more tokens than the texts before
+        room["x"] = nn.functional.pad(room["x"], (0, 0, 0, more))
+        room["mask"] = nn.functional.pad(room["mask"], (0, more))
+    room["x"][part, view, :width] = x.x.to("cpu", room["x"].dtype)
+    room["mask"][part, view, :width] = x.mask.cpu()
+
+
+def _longest_first(data) -> torch.Tensor:
     if data.kind == "image":
         return torch.arange(len(data))
-    return torch.tensor([len(text) for text in data.x]).argsort(stable=True)  # texts of a length need little padding
+    # Texts of a length need little padding; the longest come first, so that a lack of memory shows at once.
+    return torch.tensor([len(text) for text in data.x]).argsort(descending=True, stable=True)
 
 
 def _average(x):
@@ -163,53 +219,9 @@ def _average(x):
     return x.mean(1) if x.ndim == 3 else x
 
 
-def _joined(parts, place, n, views) -> dict[str, torch.Tensor]:
-    if isinstance(parts[0], Tokens):
-        longest = max(p.mask.shape[1] for p in parts)
-        pad = [longest - p.mask.shape[1] for p in parts]
-        x = [nn.functional.pad(p.x, (0, 0, 0, k)) for p, k in zip(parts, pad, strict=True)]
-        mask = [nn.functional.pad(p.mask, (0, k)) for p, k in zip(parts, pad, strict=True)]
-        tensors = {"x": torch.cat(x)[place], "mask": torch.cat(mask)[place]}
-    else:
-        tensors = {"x": torch.cat(parts)[place]}
-    if views > 1:
-        tensors = {k: t.unflatten(0, (views, n)).transpose(0, 1).contiguous() for k, t in tensors.items()}
-    return tensors
-
-
 def _features(data, tensors, name, pooled, views, weights, key, cost, kept) -> Features:
     return Features(
         x=tensors["x"], y=data.y, ids=data.ids, classes=data.classes, stage=name, pooled=pooled,
         mask=tensors.get("mask"), views=views, weights=weights, seconds=cost.seconds, memory=cost.memory,
         kept=kept, key=key,
     )  # fmt: skip
-
-
-def stage_hashes(chain: dict[str, nn.Module]) -> dict[str, str]:
-    """A hash of all tensors up to and with each stage: a new head changes no key of what comes before it."""
-    running, hashes = hashlib.sha256(), {}
-    for name, stage in chain.items():
-        running.update(f"{name}:{stage!r}".encode())
-        for key, tensor in (*stage.named_parameters(), *stage.named_buffers()):
-            running.update(f"{key}{tensor.dtype}{tuple(tensor.shape)}".encode())
-            running.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
-        hashes[name] = running.hexdigest()
-    return hashes
-
-
-def _key(name, weights, data, transform, augment, pooled, views, dtype, seed, model) -> str | None:
-    parts = {
-        "stage": name,
-        "weights": weights,
-        "transform": repr(transform),
-        "augment": repr(augment),
-        "seed": seed if augment or views > 1 else 0,
-        "pooled": pooled,
-        "views": views,
-        "dtype": str(dtype),
-        "data": data.fingerprint,
-        "made by": [tlcourse.__version__, torch.__version__, model_device(model).type],
-    }
-    if " at 0x" in parts["transform"] + parts["augment"]:
-        return None  # an address says nothing about what the function does: such features are not kept
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:40]

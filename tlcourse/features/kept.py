@@ -64,8 +64,11 @@ class Features:
     def batch(self, index: torch.Tensor, view: int = 0) -> torch.Tensor | Tokens:
         """Items as the next stage takes them, in float32."""
         x = self.x[index] if self.views == 1 else self.x[index, view % self.views]
-        x = x.float()
-        return x if self.mask is None else Tokens(x, self.mask[index])
+        if self.mask is None:
+            return x.float()
+        mask = self.mask[index]
+        longest = int(mask.any(0).nonzero().max()) + 1  # padding of longer texts elsewhere would only cost time
+        return Tokens(x[:, :longest].float(), mask[:, :longest])
 
     def flat(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Vectors `[n * views, d]` and their class numbers, for a probe."""

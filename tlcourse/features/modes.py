@@ -29,6 +29,28 @@ def evaluating(model: nn.Module):
             module.training = mode
 
 
+@contextmanager
+def seeded(seed: int, device: torch.device | None = None):
+    """Torch's random numbers from a seed inside the block; afterwards they go on as if nothing had been drawn.
+
+    >>> with seeded(0):
+    ...     a = torch.rand(1)
+    >>> with seeded(0):
+    ...     bool(a == torch.rand(1))
+    True
+    """
+    cuda = [device] if device is not None and device.type == "cuda" else []
+    with torch.random.fork_rng(devices=cuda):
+        # torch.manual_seed would also seed a GPU that nobody asked about
+        torch.manual_seed(seed) if cuda else torch.default_generator.manual_seed(seed)
+        yield
+
+
+def augmented(augment, x: torch.Tensor) -> torch.Tensor:
+    """Each image changed by itself: torchvision's transforms draw once a call, and a batch would get one draw."""
+    return torch.cat([augment(image[None]) for image in x])
+
+
 def model_device(model: nn.Module) -> torch.device:
     """The device that a model's first tensor is on; the CPU for a model without tensors."""
     tensor = next(model.parameters(), next(model.buffers(), None))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import warnings
 
+import torch
+
 from tlcourse.errors import CourseError
 from tlcourse.features.kept import Features
 from tlcourse.features.results import Result
@@ -31,17 +33,22 @@ def linear_probe(train: Features, test: Features, *, C: float | None = 1.0, seed
     Alain and Bengio 2016; chapter 03.
     """
     from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import GridSearchCV, StratifiedKFold
+    from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold, StratifiedKFold
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
+    if C is not None and C <= 0:
+        raise CourseError(f"C={C} is not a strength.", do="Choose C above 0, or C=None to have it chosen.")
     probe, note = make_pipeline(StandardScaler(), LogisticRegression(C=C or 1.0, max_iter=500)), ""
+    _check(train, test)
     if C is None:
         few = int(train.y.bincount()[train.y.unique()].min())
         if few < 2:
             note = "C = 1: a class has one item, too few to choose by cross-validation"
         else:
-            folds = StratifiedKFold(min(5, few), shuffle=True, random_state=seed)
+            # all views of an item go into one fold, or the choice would be made on items that are known
+            by = StratifiedGroupKFold if train.views > 1 else StratifiedKFold
+            folds = by(min(5, few), shuffle=True, random_state=seed)
             probe = GridSearchCV(probe, {"logisticregression__C": [0.01, 0.1, 1.0, 10.0]}, cv=folds)
     return _score(probe, train, test, note)
 
@@ -67,28 +74,54 @@ def knn_probe(train: Features, test: Features, *, k: int = 5) -> Result:
 
     if k < 1:
         raise CourseError(f"k={k} is not a number of neighbours.", do="Choose a whole number from 1.")
-    k = min(k, len(train))
+    _check(train, test)
+    k = min(k, len(train) * train.views)
     return _score(KNeighborsClassifier(k, weights="distance", metric="cosine"), train, test, f"k = {k}")
 
 
-def _score(probe, train: Features, test: Features, note: str) -> Result:
-    x, y = train.flat()
-    x_test, y_test = test.flat()
-    if train.stage != test.stage or x.shape[1] != x_test.shape[1]:
+def _check(train: Features, test: Features) -> None:
+    for part in (train, test):
+        if not isinstance(part, Features):
+            raise CourseError(
+                f"A probe reads features, not a {type(part).__name__}.", do="Extract them first: extract(model, data)."
+            )
+        if not len(part):
+            raise CourseError("There are no items to probe.", do="Check how the features were selected.")
+        if not part.flat()[0].isfinite().all():
+            raise CourseError(
+                "The features hold NaN or infinite values.", do="Extract them in float32, and check the data."
+            )
+    x, x_test = train.flat()[0], test.flat()[0]
+    if train.stage != test.stage or x.shape[1] != x_test.shape[1] or (train.weights or 0) != (test.weights or 0):
         raise CourseError(
             f"Training features are of stage {train.stage!r} ({x.shape[1]} numbers), test features of "
-            f"{test.stage!r} ({x_test.shape[1]}).",
+            f"{test.stage!r} ({x_test.shape[1]})" + (", of other weights." if train.stage == test.stage else "."),
             do="Extract both with the same model at the same stage.",
         )
-    if len(y.unique()) < 2:
-        raise CourseError("A probe needs at least two classes to tell apart; the training items have one.")
-    if not x.isfinite().all() or not x_test.isfinite().all():
+    if tuple(train.classes) != tuple(test.classes):
         raise CourseError(
-            "The features hold NaN or infinite values.", do="Extract them in float32, and check the data."
+            f"The classes differ: {', '.join(train.classes)} in training, {', '.join(test.classes)} in the test.",
+            do="Take both from one data set.",
         )
+    if test.views > 1:
+        raise CourseError(
+            "The test features hold several random views of each item.",
+            why="Views of one item are no independent items: the interval would come out too narrow.",
+            do="Extract the test items without augment= and views=.",
+        )
+    if len(train.y.unique()) < 2:
+        raise CourseError("A probe needs at least two classes to tell apart; the training items have one.")
+
+
+def _score(probe, train: Features, test: Features, note: str) -> Result:
+    (x, y), (x_test, y_test) = train.flat(), test.flat()
+    chosen, more = hasattr(probe, "param_grid"), {}
+    if chosen and train.views > 1:
+        more["groups"] = torch.arange(len(train)).repeat_interleave(train.views).numpy()
     with measured() as cost, warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="lbfgs failed to converge")  # close enough to compare stages
-        predictions = probe.fit(x.numpy(), y.numpy()).predict(x_test.numpy())
-    if hasattr(probe, "best_params_"):
+        probe.fit(x.numpy(), y.numpy(), **more)
+        predictions = probe.predict(x_test.numpy())
+    if chosen:
         note = f"C = {probe.best_params_['logisticregression__C']:g}"
     return Result.of(y_test.numpy(), predictions, test.classes, seconds=cost.seconds, note=note)

@@ -42,7 +42,8 @@ class Result:
         """A result from labels and predictions, int arrays `[n]`."""
         labels, predictions = np.asarray(labels), np.asarray(predictions)
         right, n = int((labels == predictions).sum()), len(labels)
-        return cls(right / n, *wilson(right, n), n, labels, predictions, tuple(classes), **more)
+        low, high = wilson(right, n)
+        return cls(right / n, low, high, n, labels, predictions, tuple(classes), **more)
 
     def __str__(self) -> str:
         loss = "" if self.loss is None else f", loss {self.loss:.3f}"

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
+import time
+import uuid
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,16 +17,16 @@ from safetensors.torch import save_file
 
 from tlcourse import settings
 
+_STALE = 3600.0  # seconds after which a file that nobody finished writing is nobody's
+
 
 def folder() -> Path:
     """Where features are kept: in the course's home, or in the system's temporary folder if that is read-only."""
     kept = settings.home() / "features"
-    try:
+    with suppress(OSError):
         kept.mkdir(parents=True, exist_ok=True)
-        if os.access(kept, os.W_OK):
+        if os.access(kept, os.W_OK | os.X_OK):
             return kept
-    except OSError:
-        pass
     own = Path(tempfile.gettempdir()) / f"tlcourse-features-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
     own.mkdir(mode=0o700, exist_ok=True)
     return own
@@ -30,7 +34,7 @@ def folder() -> Path:
 
 def read(key: str) -> dict[str, torch.Tensor] | None:
     """The tensors kept under a key, mapped from the file; None if there are none, or the file is damaged."""
-    for kept in dict.fromkeys((folder(), settings.home() / "features")):
+    for kept in _places():
         file = kept / f"{key}.safetensors"
         try:
             with safe_open(file, framework="pt") as f:
@@ -51,41 +55,60 @@ def write(key: str, tensors: dict[str, torch.Tensor]) -> bool:
     size = sum(t.numel() * t.element_size() for t in tensors.values())
     if size > settings.features_limit():
         return False
+    work = None
     try:
         kept = folder()
         _make_room(kept, settings.features_limit() - size)
-        handle, name = tempfile.mkstemp(prefix=f"{key}.", suffix=".part", dir=kept)
-    except OSError:
-        return False
-    try:
-        save_file({name: t.contiguous() for name, t in tensors.items()}, name)
-        os.fsync(handle)
-        os.replace(name, kept / f"{key}.safetensors")
+        # A folder, since safetensors writes through a temporary file of its own, which a kill would leave behind.
+        work = kept / f"{key}.{os.getpid()}-{uuid.uuid4().hex[:8]}.part"
+        work.mkdir()
+        file = work / "features"
+        save_file({name: t.contiguous() for name, t in tensors.items()}, file)
+        with open(file, "r+b") as written:
+            os.fsync(written.fileno())
+        file.chmod(work.stat().st_mode & 0o666)  # readable for whom the folder is: a class may share it
+        os.replace(file, kept / f"{key}.safetensors")
     except (OSError, SafetensorError):
         return False
     finally:
-        os.close(handle)
-        _remove(Path(name))
+        if work is not None:
+            _remove(work)
     return True
 
 
 def clear() -> int:
     """Remove all kept features; returns the bytes that this freed."""
     freed = 0
-    for file in folder().glob("*"):
-        if file.suffix in (".safetensors", ".part"):
-            freed += file.stat().st_size
-            _remove(file)
+    for kept in _places():
+        for file in kept.glob("*"):
+            if file.suffix in (".safetensors", ".part"):
+                with suppress(OSError):
+                    freed += sum(f.stat().st_size for f in (file, *file.glob("*")) if f.is_file())
+                _remove(file)
     return freed
+
+
+def _places() -> Iterator[Path]:
+    seen = settings.home() / "features"
+    with suppress(OSError):
+        first = folder()
+        yield first
+        if first == seen:
+            return
+    yield seen
 
 
 def _make_room(kept: Path, limit: int) -> None:
     files = []
-    for file in kept.glob("*.safetensors"):
+    for file in kept.glob("*"):
         try:
-            files.append((file.stat().st_mtime, file.stat().st_size, file))
+            state = file.stat()
         except OSError:  # another process removed it just now
             continue
+        if file.suffix == ".safetensors":
+            files.append((state.st_mtime, state.st_size, file))
+        elif file.suffix == ".part" and time.time() - state.st_mtime > _STALE:
+            _remove(file)  # its process was killed while it wrote
     total = sum(size for _, size, _ in files)
     for _, size, file in sorted(files):
         if total <= limit:
@@ -94,6 +117,8 @@ def _make_room(kept: Path, limit: int) -> None:
         total -= size
 
 
-def _remove(file: Path) -> None:
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
     with suppress(OSError):  # read-only cache, or (on Windows) still mapped
-        file.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)

@@ -6,10 +6,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from tlcourse.errors import CourseError
 from tlcourse.features import Result
 from tlcourse.features.modes import evaluating
 from tlcourse.hardware import measured
-from tlcourse.training.source import Source
+from tlcourse.training.source import Source, check_outputs
 
 
 def evaluate(model: nn.Module, data, *, batch: int = 64) -> Result:
@@ -22,7 +23,7 @@ def evaluate(model: nn.Module, data, *, batch: int = 64) -> Result:
         data: a `Split`, or `Features` of one of the model's stages.
         batch: items at once.
 
-    Returns a `Result`.
+    Returns a `Result`. Raises `CourseError` when data and model do not go together.
 
     >>> from tlcourse import load, load_dataset
     >>> model = load("efficientnet-lite0", classes=2, pretrained=False, size=32)
@@ -31,14 +32,23 @@ def evaluate(model: nn.Module, data, *, batch: int = 64) -> Result:
 
     Introduced in chapter 03.
     """
+    if batch < 1:
+        raise CourseError(f"batch={batch} is not a number of items.", do="Choose a whole number from 1.")
     source = Source(model, data)
-    with measured(source.device) as cost, evaluating(model), torch.no_grad():
-        logits = torch.cat([source.logits(index).cpu().float() for index in torch.arange(len(source)).split(batch)])
-    labels = data.y
+    with measured(source.device) as cost:
+        logits = predicted(source, batch)
     return Result.of(
-        labels.numpy(),
+        data.y.numpy(),
         logits.argmax(1).numpy(),
         data.classes,
-        loss=float(F.cross_entropy(logits, labels)),
+        loss=float(F.cross_entropy(logits, data.y)),
         seconds=cost.seconds,
     )
+
+
+def predicted(source: Source, batch: int = 64) -> torch.Tensor:
+    """Logits `[n, classes]` of all items in evaluation mode, on the CPU."""
+    with evaluating(source.model), torch.no_grad():
+        logits = torch.cat([source.logits(index).cpu().float() for index in torch.arange(len(source)).split(batch)])
+    check_outputs(logits, source.data)
+    return logits

@@ -1,0 +1,111 @@
+"""The key that features are kept under: everything that they depend on, hashed."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import sys
+import types
+from collections.abc import Iterable, Mapping, Sequence, Set
+from enum import Enum
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+_PLAIN = (str, bytes, int, float, complex, bool, type(None), Enum, torch.dtype, torch.device)
+_CODE = (types.FunctionType, types.BuiltinFunctionType, types.MethodType, functools.partial)
+
+
+class _Nameless(Exception):
+    """Nothing stable says what this thing does."""
+
+
+def stage_hashes(chain: Mapping[str, nn.Module], until: str | None = None) -> dict[str, str]:
+    """A hash of all tensors up to and with each stage: a new head changes no key of what comes before it."""
+    running, hashes = hashlib.sha256(), {}
+    for name, stage in chain.items():
+        running.update(f"{name}:{stage!r}".encode())
+        for path, module in stage.named_modules():  # settings that a module's text leaves out, e.g. `norm_first`
+            kept = {k: v for k, v in vars(module).items() if isinstance(v, _PLAIN) and k != "training"}
+            running.update(f"{path}{sorted(kept.items(), key=str)}".encode())
+        for key, tensor in (*stage.named_parameters(), *stage.named_buffers()):
+            running.update(key.encode() + _tensor(tensor).encode())
+        hashes[name] = running.hexdigest()
+        if name == until:
+            break
+    return hashes
+
+
+def feature_key(weights: str, passed: Iterable[nn.Module], transform, augment, **more) -> str | None:
+    """The name of the file that features are kept in; None where something they depend on has no stable description.
+
+    Arguments:
+        weights: hash of the stages that the data pass.
+        passed: those stages.
+        transform, augment: maps of the raw data.
+        more: whatever else the features depend on, e.g. the stage, the dtype, the data's fingerprint.
+    """
+    try:
+        parts = {
+            "weights": weights,
+            "transform": _described(transform),
+            "augment": _described(augment),
+            "code": sorted({_code(module) for stage in passed for module in stage.modules()}),
+            "torch": torch.__version__,
+            **more,
+        }
+    except _Nameless:
+        return None
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:40]
+
+
+def _tensor(tensor: torch.Tensor) -> str:
+    data = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+    return f"{tensor.dtype}{tuple(tensor.shape)}{hashlib.sha256(data.data).hexdigest()}"
+
+
+def _code(thing) -> str:
+    """Whose code a module or transform runs, and which version of it."""
+    kind = type(thing)
+    changed = isinstance(thing, nn.Module) and (
+        thing._forward_hooks or thing._forward_pre_hooks or "forward" in vars(thing)
+    )
+    if changed or kind.__module__ == "__main__":
+        raise _Nameless  # tomorrow a notebook's class may do something else under the same name
+    root = sys.modules[kind.__module__.split(".")[0]]
+    version = getattr(root, "__version__", None)
+    if version is None:  # a file of the learner's own
+        try:
+            version = hashlib.sha256(Path(sys.modules[kind.__module__].__file__).read_bytes()).hexdigest()
+        except (AttributeError, TypeError, OSError):
+            raise _Nameless from None
+    return f"{kind.__module__}.{kind.__qualname__} {version}"
+
+
+def _described(thing) -> str:
+    """All that says what a transform does. A type's `repr` is not enough: that of `Lambda` leaves the function out."""
+    if isinstance(thing, _PLAIN) and type(thing).__module__ != "__main__":
+        return repr(thing)
+    if isinstance(thing, torch.Tensor):
+        return _tensor(thing)
+    if isinstance(thing, np.ndarray):
+        return f"{thing.dtype}{thing.shape}{hashlib.sha256(np.ascontiguousarray(thing).data).hexdigest()}"
+    if isinstance(thing, Mapping):
+        return str(sorted(f"{_described(k)}: {_described(v)}" for k, v in thing.items()))
+    if isinstance(thing, Set):
+        return str(sorted(map(_described, thing)))
+    if isinstance(thing, Sequence):
+        return str([_described(part) for part in thing])
+    if isinstance(thing, type):
+        return f"{thing.__module__}.{thing.__qualname__}"
+    if isinstance(thing, _CODE):
+        raise _Nameless
+    code = _code(thing)
+    if type(thing).__module__.startswith("tlcourse."):
+        return f"{code} {thing!r}"  # complete by design, also where it holds a tokenizer
+    if not hasattr(thing, "__dict__"):
+        raise _Nameless
+    return f"{code} {_described(vars(thing))}"
