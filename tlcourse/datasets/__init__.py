@@ -1,0 +1,73 @@
+"""Labelled images and texts in train, valid and test: packaged ones by name, and a learner's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from inspect import signature
+
+from tlcourse.datasets.digits import digits, digits_small
+from tlcourse.datasets.faces import faces
+from tlcourse.datasets.folder import from_folder
+from tlcourse.datasets.photographs import PHOTOGRAPHS, photograph
+from tlcourse.datasets.reading import read_image
+from tlcourse.datasets.sentiment import sentiment
+from tlcourse.datasets.split import Dataset, Split, shot_indices, tensor_versions
+from tlcourse.datasets.surfaces import surfaces
+from tlcourse.datasets.table import from_csv
+from tlcourse.datasets.tissue import tissue, tissue_mask
+from tlcourse.errors import UnknownName
+
+__all__ = [
+    "DATASETS",
+    "PHOTOGRAPHS",
+    "Dataset",
+    "Split",
+    "from_csv",
+    "from_folder",
+    "load_dataset",
+    "photograph",
+    "read_image",
+    "shot_indices",
+    "tissue_mask",
+]
+
+DATASETS: dict[str, Callable[..., Dataset]] = {
+    "faces": faces,
+    "surfaces": surfaces,
+    "digits": digits,
+    "digits-small": digits_small,
+    "tissue": tissue,
+    "sentiment": sentiment,
+}
+_made: dict[tuple, tuple[Dataset, list]] = {}
+
+
+def load_dataset(name: str, **options) -> Dataset:
+    """A packaged data set with its splits `train`, `valid` and `test`; made once in a process.
+
+    Arguments:
+        name: `"faces"`, `"surfaces"`, `"digits"`, `"digits-small"`, `"tissue"` or `"sentiment"`.
+        options: `domain=` of `"sentiment"`: `"movie"` (the default), `"product"`, `"tweet"` or `"news"`.
+
+    Returns a `Dataset`, always with the same items in the same order. Raises `UnknownName`.
+
+    >>> load_dataset("faces").train.counts()
+    {'not a face': 40, 'face': 40}
+
+    Introduced in chapter 03.
+    """
+    if name not in DATASETS:
+        raise UnknownName(
+            "data set", name, DATASETS, do="Your own data are read by from_folder(path) and from_csv(path, ...)."
+        )
+    known = signature(DATASETS[name]).parameters
+    for option in options:
+        if option not in known:
+            raise UnknownName(f"option of the data set {name!r}", option, known)
+    filled = {key: options.get(key, parameter.default) for key, parameter in known.items()}
+    key = (name, *(str(value) for value in filled.values()))
+    if key not in _made or _made[key][1] != [tensor_versions(split) for split in _made[key][0].splits]:
+        # not made yet, or someone has painted on the images since: what is loaded is as it was published
+        made = DATASETS[name](**options)
+        _made[key] = made, [tensor_versions(split) for split in made.splits]
+    return _made[key][0]
