@@ -99,6 +99,7 @@ BROKEN = {
     "few cells": (GOOD.replace("```{code-cell}\nx", "```python\nx"), "has 4 code cells"),
     "many cells": (GOOD.replace("## Exercise", STEPS + "## Exercise"), "has 28 code cells"),
     "two code cells": (said(""), "follows another code cell"),
+    "heading alone": (said("## Step 5"), "below this heading"),
     "no exercise": (GOOD.replace("## Exercise", "## Try it"), 'no section "Exercise"'),
     "no check": (GOOD.replace('exercise("07.1").check(...)', "print(1)"), "No cell calls exercise"),
     "no summary": (GOOD.replace("## Summary", "## The end"), 'no section "Summary"'),

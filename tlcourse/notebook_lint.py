@@ -137,6 +137,8 @@ def _rhythm(cells: list[Cell], code: list[Cell]) -> Iterator[str]:
     for cell, following in pairwise(cells):
         if cell.kind == following.kind == "code":
             yield f"{following.name}: say something before this cell; it follows another code cell."
+        elif following.kind == "code" and not re.sub(r"^#.*", "", cell.source, flags=re.MULTILINE).strip():
+            yield f"{cell.name}: say something below this heading, before the code."
 
 
 def _exercise(text: list[Cell], code: list[Cell]) -> Iterator[str]:
