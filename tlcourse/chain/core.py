@@ -101,6 +101,12 @@ def set_stages(model: nn.Module, given: Mapping[str, Part | Sequence[Part]]) -> 
                     why="A stage is made of modules of the model.",
                     do=f'Pass the modules, e.g. {{"{name}": [model.conv1, nn.ReLU()]}}.',
                 )
+            if id(part) not in path_of and any(True for _ in _tensors(part)):
+                raise CourseError(
+                    f"Stage {name!r} holds a {type(part).__name__} that is not a part of the model.",
+                    why="It has weights of its own, which training the model would not train.",
+                    do="Pass the model's own modules; between them only what has no weights, such as nn.Flatten().",
+                )
         remembered[name] = tuple(path_of.get(id(part), part) for part in parts)
     before = vars(model).get(_GIVEN)
     vars(model)[_GIVEN] = remembered
