@@ -1,0 +1,55 @@
+"""Whatever a learner hands in, a check answers in one short message."""
+
+from __future__ import annotations
+
+import io
+from contextlib import redirect_stdout
+
+import numpy as np
+import pytest
+import torch
+
+from tlcourse.exercises import exercise
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("TLCOURSE_HOME", str(tmp_path))
+    monkeypatch.setattr("tlcourse.exercises.core._hints_shown", {})
+    return tmp_path
+
+
+class Hostile(Exception):
+    def __str__(self):
+        raise ValueError
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (
+            "def f(model):\n    model = 1\n    return model.heed",
+            "AttributeError: 'int' object has no attribute 'heed'. (Line 3",
+        ),
+        ("def f(): return 1", "takes 0 positional arguments"),
+        ("def f(model): return f(model)", "RecursionError"),
+        ("def f(model): raise SystemExit(3)", "SystemExit: 3"),
+        ("def f(model): raise Hostile", "cannot be shown"),
+        ("def f(model): raise ValueError('<script>' + 'x' * 900)", "…"),
+    ],
+)
+def test_an_error_in_the_learners_code_is_a_short_message(code, words):
+    cell = {"Hostile": Hostile}
+    exec(code, cell)
+    reply = exercise("03.2").check(cell["f"])
+    assert reply.state == "error" and words in reply.text
+    assert "Traceback" not in repr(reply) and len(repr(reply)) < 300 and "<script>" not in reply._repr_html_()
+
+
+@pytest.mark.parametrize("odd", [3, "model", torch.nn.Linear(1, 1), int, print, [], {}, object(), np.zeros(3)])
+@pytest.mark.parametrize("name", ["03.1", "03.2", "03.3"])
+def test_no_answer_makes_a_check_raise(name, odd):
+    with redirect_stdout(io.StringIO()):
+        assert exercise(name).check(odd).state in ("not yet", "error", "not attempted")
+        assert exercise(name).check(odd, odd).state == "error"
+        assert exercise(name).check(lambda *a: odd).state in ("not yet", "error")
