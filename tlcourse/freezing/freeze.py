@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 
+import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from tlcourse.chain import pick, stages
 from tlcourse.chain.core import unwrapped
 from tlcourse.chain.steps import Step
+from tlcourse.errors import CourseError
 
 _STEPS = "_frozen_steps"  # frozen stages that hold nothing of the model: only their names tell
 
@@ -43,6 +47,7 @@ def freeze(model: nn.Module, *names: str, until: str | None = None, last: int | 
         chosen = [name for name in chain if name not in head]
     else:
         chosen = pick(model, *names, until=until, last=last)
+    list(tensors_of(model))  # else the first stages would be frozen when a later one cannot be
     for name, stage in stages(model).named_children():
         if name in chosen:
             stage.requires_grad_(False)
@@ -96,6 +101,19 @@ def frozen(model: nn.Module) -> tuple[str, ...]:
 def is_held(module: nn.Module) -> bool:
     """Whether a module stays in evaluation mode when `train()` is called."""
     return isinstance(vars(module).get("train"), partial) and not module.training
+
+
+def tensors_of(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
+    """Every parameter and buffer of a model with its name."""
+    model = unwrapped(model)
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if is_lazy(tensor):
+            raise CourseError(
+                f"{name!r} has no values yet.",
+                why="A lazy module makes its parameters when the first batch tells it their shape.",
+                do="Send one batch through the model first.",
+            )
+        yield name, tensor
 
 
 def _remember(model: nn.Module, chosen: set[str], add: bool) -> None:

@@ -10,9 +10,8 @@ from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from tlcourse.chain import stages
-from tlcourse.chain.core import unwrapped
 from tlcourse.errors import CourseError
-from tlcourse.freezing.freeze import frozen, is_held
+from tlcourse.freezing.freeze import frozen, is_held, tensors_of
 
 
 def audit(model: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> pd.DataFrame:
@@ -34,7 +33,7 @@ def audit(model: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> p
     Introduced in chapter 03.
     """
     held = None if optimizer is None else {id(p) for group in optimizer.param_groups for p in group["params"]}
-    rows, truly = [], frozen(model)
+    rows, truly, _ = [], frozen(model), list(tensors_of(model))
     for name, stage in stages(model).named_children():
         parameters = list(stage.parameters())
         rows.append(
@@ -57,7 +56,7 @@ def snapshot(model: nn.Module) -> dict[str, torch.Tensor]:
     >>> sorted(snapshot(nn.Linear(2, 1)))
     ['bias', 'weight']
     """
-    return {name: tensor.detach().clone() for name, tensor in _tensors(model)}
+    return {name: tensor.detach().clone() for name, tensor in tensors_of(model)}
 
 
 def changed(model: nn.Module, since: Mapping[str, torch.Tensor]) -> pd.DataFrame:
@@ -78,7 +77,7 @@ def changed(model: nn.Module, since: Mapping[str, torch.Tensor]) -> pd.DataFrame
     >>> changed(net, since=before)["parameters moved"].tolist()
     [0, 1]
     """
-    now = dict(_tensors(model))
+    now = dict(tensors_of(model))
     if set(now) != set(since) or any(now[n].shape != since[n].shape for n in now):
         raise CourseError(
             "The snapshot does not fit this model.",
@@ -99,12 +98,6 @@ def changed(model: nn.Module, since: Mapping[str, torch.Tensor]) -> pd.DataFrame
                     largest = max(largest, moved)
         rows.append({**row, "largest change": largest})
     return pd.DataFrame(rows).set_index("stage")
-
-
-def _tensors(model: nn.Module):
-    model = unwrapped(model)
-    yield from model.named_parameters()
-    yield from model.named_buffers()
 
 
 def _distance(a: torch.Tensor, b: torch.Tensor) -> float | None:

@@ -203,8 +203,6 @@ def _hf(name, count, pretrained, size):
         return AutoModel.from_config(AutoConfig.from_pretrained(name)), tokenizer
 
     encoder, tokenizer = _from_hub(f"hf:{name}", make)
-    if getattr(encoder, "pooler", None) is not None:
-        encoder.pooler = None  # the course's classifier takes the mean of the tokens
     return _text_model(f"hf:{name}", encoder, tokenizer, count, pretrained, "see its page")
 
 

@@ -48,7 +48,7 @@ class TextClassifier(nn.Module):
     """Encoder, mean over the tokens, dropout, linear head: `Tokens` of ids `[n, t]` -> logits `[n, classes]`.
 
     Arguments:
-        encoder: a BERT-family model without its pooler.
+        encoder: a BERT-family model; its pooler, if it has one, is taken away, since the mean takes its place.
         classes: number of classes; 0 for no head: the output is then the text's vector `[n, d]`.
         dropout: share of the text's vector that is dropped while training.
 
@@ -57,6 +57,8 @@ class TextClassifier(nn.Module):
 
     def __init__(self, encoder: nn.Module, classes: int = 0, dropout: float = 0.1):
         super().__init__()
+        if getattr(encoder, "pooler", None) is not None:
+            encoder.pooler = None
         self.encoder = encoder
         self.pool = MeanPool()
         self.dropout = nn.Dropout(dropout if classes else 0.0)
