@@ -104,15 +104,18 @@ FREEZE = Exercise(
     code=_frozen(
         _LOOP,
         '    if name != "head":',
-        "        stage.requires_grad_(False)  # no gradients: the weights stay",
-        "        stage.eval()  # BatchNorm uses its kept statistics, Dropout is off",
-        "        stage.train = lambda mode=True, stage=stage: stage  # and model.train() cannot undo it",
+        "        # no gradients: the weights stay",
+        "        stage.requires_grad_(False)",
+        "        # BatchNorm uses its kept statistics, Dropout is off ...",
+        "        stage.eval()",
+        "        # ... and the loop's model.train() cannot undo it",
+        "        stage.train = lambda mode=True, stage=stage: stage",
         "return model",
     ),
     wrong={
         "nothing": (_frozen("return model"), "Nothing is frozen"),
         "gradients only": (_frozen("model[:-1].requires_grad_(False)", "return model"), "running statistics moved"),
-        "evaluation mode only": (_frozen("model[:-1].eval()", "return model"), "does not stop gradients"),
+        "evaluation mode only": (_frozen("model[:-1].eval()"), "does not stop gradients"),
         "evaluation mode undone": (
             _frozen("model[:-1].requires_grad_(False)", "model[:-1].eval()", "return model"),
             "did not last",

@@ -12,7 +12,12 @@ from tlcourse.exercises import store
 from tlcourse.exercises.answers import NotAttempted, NotYet, Stopped, brief, open_answer
 
 _MARKS = {"right": "✓", "not yet": "✗", "not attempted": "…", "error": "!", "hint": "?", "solution": "→"}
-_WORDS = {"right": "Right.", "not yet": "Not yet right.", "not attempted": "Not attempted yet.", "solution": "Solution"}
+_WORDS = {
+    "right": "Right.",
+    "not yet": "Not yet right.",
+    "not attempted": "Not attempted yet.",
+    "solution": "Solution.",
+}
 # of the border only: the text keeps the notebook's own colours, light or dark
 _COLOURS = {"right": "#009e73", "not yet": "#d55e00", "error": "#d55e00", "hint": "#0072b2", "solution": "#0072b2"}
 _hints_shown: dict[str, int] = {}

@@ -48,8 +48,8 @@ def progress(chapter: int | str | None = None):
     Arguments:
         chapter: one chapter's number, or all chapters.
 
-    Returns a table with the columns `chapter`, `title`, `state` ("not attempted", "not yet", "right", or "error"
-    when the code stopped), `tries` and `hints`.
+    Returns a table with the columns `chapter`, `state` ("not attempted", "not yet", "right", or "error" when the code
+    stopped), `tries`, `hints` and `title`. Raises `UnknownName` for a chapter that has no questions.
 
     >>> progress(3).index.tolist()
     ['03.1', '03.2', '03.3', '03.a', '03.b']
@@ -65,7 +65,7 @@ def progress(chapter: int | str | None = None):
         if wanted in (None, name.split(".")[0]):
             entry = done.get(name, {"state": "not attempted", "tries": 0, "hints": 0})
             title = known[name].title if isinstance(known[name], Exercise) else known[name].question
-            rows.append({"question": name, "chapter": name.split(".")[0], "title": title, **entry})
+            rows.append({"question": name, "chapter": name.split(".")[0], **entry, "title": title})
     return pd.DataFrame(rows).set_index("question")
 
 
