@@ -66,6 +66,7 @@ def image_net(seed: int = 0, dropout: float = 0.0, classes: int = 2) -> nn.Seque
                 head=nn.Sequential(nn.Dropout(dropout), nn.Linear(8, classes)),
             )
         )
+        torch.manual_seed(seed + 1)  # whatever the head has drawn
         for module in net.modules():  # statistics as after a training
             if isinstance(module, nn.BatchNorm2d):
                 module.running_mean.uniform_(-0.2, 0.2)
