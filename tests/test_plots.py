@@ -65,7 +65,7 @@ def every_plot(names):
         "stages": plots.stages(table),
         "confusion": plots.confusion(y, y.flip(0), names),
         "embedding": plots.embedding(x, y, names),
-        "bars": plots.bars(values, label=names[0], unit=names[0]),
+        "bars": plots.bars(values, xlabel=names[0], unit=names[0]),
     }
 
 
@@ -211,7 +211,7 @@ def test_embedding_of_almost_nothing(x):
 
 
 def test_bars_compare_two_by_their_ratio():
-    alt = plots.bars({"kept": (0.5, 0.4, 0.6), "naive": 60}, label="Seconds", unit="s").alt
+    alt = plots.bars({"kept": (0.5, 0.4, 0.6), "naive": 60}, xlabel="Seconds", unit="s").alt
     assert alt == "Seconds: kept 0.500 s (0.400 to 0.600), naive 60 s. naive is 120 times kept."
     assert "a −2, b 0" in plots.bars({"a": -2, "b": 0}).alt
 

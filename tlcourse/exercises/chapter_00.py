@@ -36,15 +36,13 @@ QUESTIONS = (
         name="00.1",
         title="Read a shape",
         task="A batch of photographs is one tensor of the shape `[8, 3, 224, 224]`. Predict: how many images are in "
-        "it, and "
-        'how many numbers describe one image? (`exercise("00.1").material()` is such a tensor.)',
+        'it, and how many numbers describe one image? (`exercise("00.1").material()` is such a tensor.)',
         stub="images = ...\nnumbers = ...",
         answers=("images", "numbers"),
         judge=_read_shape,
         make=_batch,
         why="A batch is [images, colours, height, width]: 8 images of 3 × 224 × 224 = 150,528 numbers. The network "
-        "maps those "
-        "150,528 numbers to a few hundred features, and the features to one score a class.",
+        "maps those 150,528 numbers to a few hundred features, and the features to one score a class.",
         hints=(
             "The axes are, in this order: images, colours, height, width.",
             "The first number of the shape counts images. The other three belong to one image.",
@@ -75,15 +73,14 @@ QUESTIONS = (
             ),
             Choice(
                 "Read the last lines of the message: what happened, why, and what to do next.",
-                "An error of the course "
-                "says all three. If it does not help, choose Kernel, Restart Kernel and Run up to Selected Cell: "
-                "cells run out of order are the most frequent cause.",
+                "An error of the course says all three. If it does not help, choose Kernel, Restart Kernel and Run "
+                "up to Selected Cell: cells run out of order are the most frequent cause.",
                 right=True,
             ),
             Choice(
                 "Delete the folder with the fetched weights.",
-                "They are checked each time they are first read, so they "
-                "are hardly the cause, and you would have to fetch them again.",
+                "They are checked each time they are first read, so they are hardly the cause, and you would have "
+                "to fetch them again.",
             ),
         ),
     ),
@@ -93,13 +90,13 @@ QUESTIONS = (
         (
             Choice(
                 "Only its first layer.",
-                "Fine-tuning may work that way; here far more stayed. Four images a class are "
-                "too few to move many weights well.",
+                "Fine-tuning may work that way; here far more stayed. Four images a class are too few to move many "
+                "weights well.",
             ),
             Choice(
                 "Nothing: all weights moved a little.",
-                "That is fine-tuning of the whole network, which chapter 04 does. "
-                "It needs more images and minutes instead of seconds.",
+                "That is fine-tuning of the whole network, which chapter 04 does. It needs more images and minutes "
+                "instead of seconds.",
             ),
             Choice(
                 "The head; the layers below adapted to the images.",
@@ -107,8 +104,8 @@ QUESTIONS = (
             ),
             Choice(
                 "The whole backbone: every weight, and BatchNorm's statistics too.",
-                "The backbone turned the images into "
-                "features, as it had learned on a million other images; only the small head on top is new.",
+                "The backbone turned the images into features, as it had learned on a million other images; only "
+                "the small head on top is new.",
                 right=True,
             ),
         ),

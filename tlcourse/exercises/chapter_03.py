@@ -26,16 +26,14 @@ HEAD = Exercise(
     name="03.1",
     title="Give a network a new head",
     task="Write `replace_head(model, classes)`: the model keeps its backbone, and gets a new linear head with one "
-    "score a "
-    'class. It must work for any width of backbone. Try it on `exercise("03.1").material()`, whose stages are stem, '
-    "stage1, pool and head.",
+    'score a class. It must work for any width of backbone. Try it on `exercise("03.1").material()`, whose stages '
+    "are stem, stage1, pool and head.",
     stub="def replace_head(model, classes):\n    ...",
     answers=("replace_head",),
     judge=judges_03.replaced_head,
     make=judges_03.network,
     why="The backbone's features go into a fresh linear layer with as many inputs as there are features and as many "
-    "outputs "
-    "as there are classes. It gives logits: the loss takes the softmax itself.",
+    "outputs as there are classes. It gives logits: the loss takes the softmax itself.",
     hints=(
         "The head is the last stage, `model.head`, an `nn.Linear`. How many numbers go in, and how many come out?",
         "`model.head.in_features` is the number of features that the backbone gives.",
@@ -82,24 +80,22 @@ FREEZE = Exercise(
     name="03.2",
     title="Freeze a network truly",
     task="Write `freeze_backbone(model)`. Afterwards a loop that you did not write trains the model and calls "
-    "`model.train()` "
-    "in every step. The head must learn; every weight and every statistic of the other stages must stay the same to "
-    "the "
-    'last bit. `exercise("03.2").material()` makes a network with BatchNorm and Dropout to try it on.',
+    "`model.train()` in every step. The head must learn; every weight and every statistic of the other stages must "
+    'stay the same to the last bit. `exercise("03.2").material()` makes a network with BatchNorm and Dropout to try '
+    "it on.",
     stub="def freeze_backbone(model):\n    ...",
     answers=("freeze_backbone",),
     judge=judges_03.frozen_backbone,
     make=judges_03.network,
     why="Two locks are needed. `requires_grad=False` stops the optimizer. Evaluation mode stops BatchNorm's "
-    "statistics and "
-    "Dropout, and it must last when a loop calls `model.train()`. `tlcourse.freeze(model)` does just this.",
+    "statistics and Dropout, and it must last when a loop calls `model.train()`. `tlcourse.freeze(model)` does just "
+    "this.",
     hints=(
         "`requires_grad_(False)` locks weights. What else in a BatchNorm layer changes, without any optimizer?",
-        "BatchNorm's statistics stay in evaluation mode, but `model.train()` calls `train()` of every stage. What if "
-        "a frozen "
-        "stage had a `train` that does nothing?",
-        "For every stage but the head: `stage.requires_grad_(False)`, `stage.eval()`, and "
-        "`stage.train = lambda mode=True, stage=stage: stage`.",
+        "BatchNorm's statistics stay in evaluation mode, but `model.train()` calls `train()` of every stage. What "
+        "if a frozen stage had a `train` that does nothing?",
+        "For every stage but the head: `stage.requires_grad_(False)`, `stage.eval()`, and `stage.train = lambda "
+        "mode=True, stage=stage: stage`.",
     ),
     code=_frozen(
         _LOOP,
@@ -181,15 +177,13 @@ FREEZE = Exercise(
 STANDARDISE = Exercise(
     name="03.3",
     title="Prepare features without leakage",
-    task="Before a linear probe each feature is brought to mean 0 and spread 1. Write `standardise(train, test)` for "
-    "two "
-    "tensors `[items, features]`; it returns both, made standard, so that the test score stays honest.",
+    task="Before a linear probe each feature is brought to mean 0 and spread 1. Write `standardise(train, test)` "
+    "for two tensors `[items, features]`; it returns both, made standard, so that the test score stays honest.",
     stub="def standardise(train, test):\n    ...",
     answers=("standardise",),
     judge=judges_03_leakage.standardised,
     why="Mean and spread are learned, so they come from the training items alone, and the test items go through the "
-    "same "
-    "mapping. A test item's result then depends on no other test item. `linear_probe` does this for you.",
+    "same mapping. A test item's result then depends on no other test item. `linear_probe` does this for you.",
     hints=(
         "Mean and spread are numbers that are learned from data. From which data may anything be learned?",
         "`train.mean(0)` and `train.std(0)` give one number a feature. Both sets need the same ones.",
@@ -246,8 +240,7 @@ QUESTIONS = (
     Quiz(
         "03.a",
         "All parameters of a backbone with BatchNorm have `requires_grad=False`. You train a head on top in a usual "
-        "loop. "
-        "Why do the backbone's outputs still change from epoch to epoch?",
+        "loop. Why do the backbone's outputs still change from epoch to epoch?",
         (
             Choice(
                 "The optimizer moves parameters without gradients by weight decay.",
@@ -255,20 +248,19 @@ QUESTIONS = (
             ),
             Choice(
                 "In training mode BatchNorm updates its running mean and variance in every forward pass.",
-                "They are "
-                "buffers: no gradient and no optimizer is involved. Only evaluation mode keeps them still, and it must "
-                "outlast the loop's `model.train()`.",
+                "They are buffers: no gradient and no optimizer is involved. Only evaluation mode keeps them still, "
+                "and it must outlast the loop's `model.train()`.",
                 right=True,
             ),
             Choice(
                 "Gradients of the head flow back into the backbone.",
-                "They stop where nothing requires a gradient; the "
-                "backbone's weights do stay. Something else in it moves.",
+                "They stop where nothing requires a gradient; the backbone's weights do stay. Something else in it "
+                "moves.",
             ),
             Choice(
                 "The images are shuffled.",
-                "Shuffling alone changes no fixed mapping: an image's output would be the same "
-                "in any batch. It matters here only because BatchNorm looks at the whole batch.",
+                "Shuffling alone changes no fixed mapping: an image's output would be the same in any batch. It "
+                "matters here only because BatchNorm looks at the whole batch.",
             ),
         ),
     ),
@@ -282,8 +274,8 @@ QUESTIONS = (
             ),
             Choice(
                 "When the computer has no GPU.",
-                "It is then the cheapest way: each image goes through the network once, "
-                "and the head trains in seconds.",
+                "It is then the cheapest way: each image goes through the network once, and the head trains in "
+                "seconds.",
             ),
             Choice(
                 "When the classes have new names.",

@@ -50,8 +50,8 @@ class Reply:
         colour = _COLOURS.get(self.state, "#777777")
         head = f"<strong>{_MARKS[self.state]} {escape(self.title or _WORDS[self.state])}</strong>"
         return (
-            f'<div role="status" style="border-left:4px solid {colour};padding:0.2em 0.9em">'
-            f"{head} {as_html(self.text)}{_block(self.code)}</div>"
+            f'<div role="status" style="border-left:4px solid {colour};padding:0.2em 0.9em">{head} '
+            f"{as_html(self.text)}{_block(self.code)}</div>"
         )
 
 
@@ -187,8 +187,8 @@ class Quiz:
     def _repr_html_(self) -> str:
         items = "".join(f"<li>{as_html(choice.text)}</li>" for choice in self.choices)
         return (
-            f"<div><strong>Quiz {self.name}.</strong> {as_html(self.question)}"
-            f'<ol type="a" style="list-style-type:lower-alpha">{items}</ol></div>'
+            f'<div><strong>Quiz {self.name}.</strong> {as_html(self.question)}<ol type="a" '
+            f'style="list-style-type:lower-alpha">{items}</ol></div>'
         )
 
 

@@ -68,24 +68,22 @@ def _judge_head(new, classes, width, backbone, head, old) -> None:
         if scores.shape[-1] == old.shape[0]:
             raise NotYet(
                 f"The network still gives {old.shape[0]} scores an image, those of its old classes, instead of "
-                f"{classes}. "
-                "Changing a number such as `out_features` does not change the weights: make a new `nn.Linear`."
+                f"{classes}. Changing a number such as `out_features` does not change the weights: make a new "
+                "`nn.Linear`."
             )
         raise NotYet(
-            f"For {classes} classes and 5 images the scores have the shape {list(scores.shape)}, not [5, {classes}]. "
-            "Use the argument `classes` instead of a number."
+            f"For {classes} classes and 5 images the scores have the shape {list(scores.shape)}, not [5, "
+            f"{classes}]. Use the argument `classes` instead of a number."
         )
     if (scores >= 0).all() and torch.allclose(scores.sum(1), torch.ones(5), atol=1e-4):
         raise NotYet(
             "The scores of each image add to 1: there is a softmax in your head. `cross_entropy` takes the softmax "
-            "itself, "
-            "and wants the scores before it (logits)."
+            "itself, and wants the scores before it (logits)."
         )
     if any(p is head.weight for p in new.parameters()):
         raise NotYet(
-            f"The old head is still there, below the new one: yours reads {old.shape[0]} old class scores instead of "
-            f"the "
-            f"{2 * width} features. Replace the head, do not stack on it."
+            f"The old head is still there, below the new one: yours reads {old.shape[0]} old class scores instead "
+            f"of the {2 * width} features. Replace the head, do not stack on it."
         )
     now = dict(_tensors(new))
     lost = [name for name, t in backbone.items() if not any(_same(t, other) for other in now.values())]
@@ -97,8 +95,7 @@ def _judge_head(new, classes, width, backbone, head, old) -> None:
     if any(p.shape == old[:classes].shape and torch.equal(p, old[:classes]) for p in fresh):
         raise NotYet(
             f"Your head starts from the first {classes} rows of the old one. They score the old classes, which are "
-            f"not yours: "
-            "start from fresh random weights."
+            "not yours: start from fresh random weights."
         )
     if not all(p.requires_grad for p in fresh):
         raise NotYet("The new head is frozen (`requires_grad` is False): then nothing can be learned. Let it train.")
@@ -121,8 +118,7 @@ def frozen_backbone(freeze_backbone) -> None:
         if isinstance(result, torch.optim.Optimizer):
             raise NotYet(
                 "You returned an optimizer. A learning rate of zero is not freezing: BatchNorm's statistics move "
-                "without "
-                "any optimizer, and the next optimizer moves the weights. Change the model."
+                "without any optimizer, and the next optimizer moves the weights. Change the model."
             )
         model = _returned(result, model)
         _judge_kept(model, before, features, images)
@@ -140,8 +136,7 @@ def _judge_kept(model, before, features, images) -> None:
     if lost and all("running_" in name or "num_batches" in name for name in lost):
         raise NotYet(
             f"BatchNorm has lost its statistics (`{lost[0]}`). Without them it normalises by the batch at hand, so "
-            f"an image's "
-            "features depend on its neighbours in the batch. Keep the statistics, and keep them still."
+            "an image's features depend on its neighbours in the batch. Keep the statistics, and keep them still."
         )
     if lost:
         raise NotYet(f"A part of the network is gone or renamed: `{lost[0]}`. Freezing changes nothing in the mapping.")
@@ -183,28 +178,27 @@ def _judge_moved(before, after, was_eval, zero_gradients) -> None:
     every = [n for n in before if n.endswith((".weight", ".bias")) and not n.startswith("head.")]
     if weights and zero_gradients:
         raise NotYet(
-            f"The gradients are zero, yet `{weights[0]}` moved: weight decay shrinks every weight that has a gradient, "
-            "even one of zero. With `requires_grad` False it has none, and the optimizer leaves it alone."
+            f"The gradients are zero, yet `{weights[0]}` moved: weight decay shrinks every weight that has a "
+            "gradient, even one of zero. With `requires_grad` False it has none, and the optimizer leaves it alone."
         )
     if weights and was_eval:
         raise NotYet(
             f"The weights moved (`{weights[0]}` first). `.eval()` only changes how BatchNorm and Dropout behave; it "
-            f"does not "
-            "stop gradients, and the loop's `model.train()` undid it. Set `requires_grad` to False as well."
+            "does not stop gradients, and the loop's `model.train()` undid it. Set `requires_grad` to False as "
+            "well."
         )
     if len(weights) == len(every):
         raise NotYet(f"Nothing is frozen: all {len(every)} weights and biases of the backbone moved in three steps.")
     if weights:
         raise NotYet(
             f"Only a part is frozen: `{weights[0]}` still moved. Freeze every stage but `head`, BatchNorm's weights "
-            f"included."
+            "included."
         )
     if buffers and was_eval:
         raise NotYet(
-            f"`.eval()` was right, but it did not last: the loop calls `model.train()`, which put the backbone back "
-            f"into "
-            f"training mode, and BatchNorm's statistics moved (`{buffers[0]}`). Make the frozen stages deaf to "
-            f"`train()`."
+            "`.eval()` was right, but it did not last: the loop calls `model.train()`, which put the backbone back "
+            f"into training mode, and BatchNorm's statistics moved (`{buffers[0]}`). Make the frozen stages deaf to "
+            "`train()`."
         )
     if buffers and all("num_batches" in n for n in buffers):
         raise NotYet(_HIDDEN)
@@ -230,8 +224,9 @@ def _judge_mapping(model, images) -> None:
 
 
 _HIDDEN = (
-    "The statistics stayed, yet an image's features depend on its neighbours in the batch: BatchNorm does not use its "
-    "kept statistics. `track_running_stats=False` or `momentum=0` only hides the change. Keep it in evaluation mode."
+    "The statistics stayed, yet an image's features depend on its neighbours in the batch: BatchNorm does not use "
+    "its kept statistics. `track_running_stats=False` or `momentum=0` only hides the change. Keep it in evaluation "
+    "mode."
 )
 
 

@@ -34,8 +34,7 @@ def standardised(standardise) -> None:
     if not (np.isfinite(a).all() and np.isfinite(b).all()):
         raise NotYet(
             "A feature that is the same for every item has spread 0, and dividing by it gives NaN. It happens: a "
-            "dead ReLU. "
-            "Add something tiny to the spread, e.g. `std + 1e-8`."
+            "dead ReLU. Add something tiny to the spread, e.g. `std + 1e-8`."
         )
     x, y = train.double().numpy(), test.double().numpy()
     both = np.concatenate([x, y])
@@ -80,14 +79,12 @@ def _fits(out, x, fitted, axis) -> bool:
 
 _LEAKS = {
     "both": "Mean and spread came from training and test items together, so the test set has leaked into the "
-    "preparation. "
-    "Take them from `train` alone.",
+    "preparation. Take them from `train` alone.",
     "separately": "the test items were made standard by their own mean and spread. A single test image would become "
-    "all "
-    "zeros, and a shift between the sets is wiped out. Use those of `train`.",
+    "all zeros, and a shift between the sets is wiped out. Use those of `train`.",
     "test": "Mean and spread came from the test items: they have leaked into the training. Take them from `train`.",
-    "rows": "Each item was made standard by itself (along axis 1). Here each feature is: take mean and spread over the "
-    "items, axis 0.",
+    "rows": "Each item was made standard by itself (along axis 1). Here each feature is: take mean and spread over "
+    "the items, axis 0.",
     "all": "One mean and one spread were taken over all features at once. Each feature has its own: use `mean(0)` "
     "and `std(0)`.",
 }

@@ -132,24 +132,24 @@ def _state(row) -> tuple[str, str]:
     return ("partly", "trains in part") if grad == "part" else ("trains", "trains")
 
 
-def bars(values, low=None, high=None, *, label: str = "", unit: str = "") -> Plot:
+def bars(values, low=None, high=None, *, xlabel: str = "", unit: str = "") -> Plot:
     """Named values as bars from zero, with their intervals: seconds, megabytes, accuracies.
 
     Arguments:
         values: name -> number, (value, low, high) or probe result.
         low, high: ends of the intervals, a value a name.
-        label: what is measured, e.g. `"seconds an epoch"`.
+        xlabel: what is measured, e.g. `"seconds an epoch"`.
         unit: written after each number, e.g. `"s"`.
 
     Returns a `Plot`. Raises `CourseError` for no value or values that are not numbers.
 
-    >>> bars({"kept features": 0.5, "naive loop": 60.0}, label="Seconds an epoch", unit="s")
+    >>> bars({"kept features": 0.5, "naive loop": 60.0}, xlabel="Seconds an epoch", unit="s")
     Seconds an epoch: kept features 0.500 s, naive loop 60 s. naive loop is 120 times kept features.
     """
     if not hasattr(values, "keys"):
         raise CourseError("Bars need names.", do='Pass e.g. {"kept features": 0.5, "naive loop": 60.0}.')
     names, values, low, high = estimates(dict(values), None, low, high, "values")
-    n, unit, title = len(names), plain(unit), plain(label)
+    n, unit, title = len(names), plain(unit), plain(xlabel)
     ends = values if high is None else np.maximum(values, high)
     starts = values if low is None else np.minimum(values, low)
     with drawing(height=0.44 * n + (0.8 if title else 0.5)) as figure:
