@@ -74,7 +74,7 @@ def related(texts, sources=None, words: int = 6) -> list[int]:
     """A group number for each text: texts of one source, and texts that share `words` words in a row, are together.
 
     Arguments:
-        texts: strings; shorter ones are together if all their words are the same.
+        texts: strings; also together if they differ in blanks, signs and capitals only.
         sources: a key for each text, or None.
 
     >>> related(["Good buy!", "good buy", "A bad one."])
@@ -90,9 +90,8 @@ def related(texts, sources=None, words: int = 6) -> list[int]:
     first: dict = {}
     for i, text in enumerate(texts):
         spoken = re.findall(r"\w+", re.sub(r"@anonymous|http://url_removed", " ", text.lower().replace("'", "")))
-        keys = {tuple(spoken[k : k + words]) for k in range(max(1, len(spoken) - words + 1))}
-        if not spoken:
-            keys = {text.strip()}
+        keys: set = {tuple(spoken[k : k + words]) for k in range(len(spoken) - words + 1)}
+        keys.add("".join(spoken) or text.strip())
         if sources is not None:
             keys.add(("source", sources[i], None))
         for key in keys:

@@ -66,7 +66,7 @@ class Split:
             )
         if len(self.y) and not 0 <= int(self.y.min()) <= int(self.y.max()) < len(self.classes):
             raise CourseError(
-                f"The labels go from {int(self.y.min())} to {int(self.y.max())}; there are {len(self.classes)} classes.",
+                f"Labels go from {int(self.y.min())} to {int(self.y.max())}; there are {len(self.classes)} classes.",
                 do="Number the classes from 0.",
             )
 
@@ -225,7 +225,7 @@ def _chosen(index, n: int) -> np.ndarray:
     if isinstance(index, (list, tuple, range)) and not len(index):
         index = slice(0, 0)
     try:
-        return np.atleast_1d(np.arange(n)[index if isinstance(index, slice) else np.asarray(index)])
+        return np.array(np.arange(n)[index if isinstance(index, slice) else np.asarray(index)], ndmin=1)
     except IndexError:
         raise CourseError(
             f"{index!r} does not choose among {n} items.",

@@ -47,9 +47,9 @@ def tissue() -> Dataset:
         entry.home,
         (
             "One picture of 512x512 pixels: train patches from its left, test patches from its right, with gaps.",
-            f"The stain is separated by colour (Ruifrok and Johnston 2001). A pixel with more than {THRESHOLD} of "
-            f"brown (DAB) counts as stained; a patch is stained from {HIGH:.0%} such pixels, unstained below {LOW:.0%}, "
-            "and left out between.",
+            "The stain is separated by colour (Ruifrok and Johnston 2001). "
+            f"A pixel with more than {THRESHOLD} of brown (DAB) counts as stained. "
+            f"A patch is stained from {HIGH:.0%} such pixels, unstained below {LOW:.0%}, left out between.",
             "So the label follows from colour alone: a rule on the mean colour must do well here.",
             "Patches overlap by half within a split.",
         ),
