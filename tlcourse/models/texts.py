@@ -84,9 +84,9 @@ class TextTransform:
         texts = [texts] if isinstance(texts, str) else list(texts)
         if not texts:
             raise CourseError("There are no texts to transform.", do="Pass at least one.")
-        wrong = next((t for t in texts if not isinstance(t, str)), None)
-        if wrong is not None:
-            raise CourseError(f"A {type(wrong).__name__} stands where a text is needed.", do="Pass a list of strings.")
+        wrong = [type(t).__name__ for t in texts if not isinstance(t, str)]
+        if wrong:
+            raise CourseError(f"A {wrong[0]} stands where a text is needed.", do="Pass a list of strings.")
         made = self.tokenizer(texts, padding=True, truncation=True, max_length=self.max_length, return_tensors="pt")
         return Tokens(made["input_ids"], made["attention_mask"])
 

@@ -57,7 +57,7 @@ class ImageTransform:
                 why="The mean and the spread of the checkpoint hold for one scale only.",
                 do="Pass the pixels as they were loaded: transform once, not twice.",
             )
-        if x.shape[1] not in (1, 3) or 0 in x.shape:
+        if x.ndim != 4 or x.shape[1] not in (1, 3) or 0 in x.shape:
             raise CourseError(
                 f"Images must have the shape [n, 1 or 3, height, width], these have {list(x.shape)}.",
                 do="Move the channels to the front, e.g. x.permute(0, 3, 1, 2), and drop an alpha channel.",
