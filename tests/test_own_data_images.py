@@ -416,6 +416,10 @@ def test_transparent_parts_become_white(tmp_path):
         image = Image.new(mode, (20, 20), colour)
         assert (both(tmp_path, image, f"{mode}.png") == 255).all(), mode
         assert "transparent parts laid on white" in remarks(tmp_path / f"{mode}.png")
+    ring = Image.new("RGBA", (400, 400), (0, 0, 0, 0))
+    ring.paste((255, 0, 0, 255), (0, 0, 399, 400))  # red up to an odd column, beside transparent black
+    ring.save(tmp_path / "ring.png")
+    assert (read_image(tmp_path / "ring.png", size=20)[0] > 250).all(), "no dark rim where it was transparent"
     half = both(tmp_path, Image.new("RGBA", (20, 20), (0, 0, 0, 128)), "half.png")
     assert 120 <= half.float().mean() <= 135
     palette = Image.new("P", (20, 20), 0)

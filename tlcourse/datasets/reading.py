@@ -20,6 +20,8 @@ FORMATS = ("PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM", "AVIF")
 PIXEL_LIMIT = 64_000_000  # pixels that are decoded at once, about 256 MB
 JPEG_LIMIT = 1_000_000_000  # pixels of a JPEG file, which is decoded at a fraction of its size
 PROGRESSIVE_LIMIT = 150_000_000  # a progressive one is held whole while it is decoded
+# 16 bits to 8, with one scale for all files, so that dark ones stay darker than bright ones
+LEVELS = np.rint(np.arange(65536) / 257).astype(np.uint8)
 
 
 class Unreadable(Exception):
@@ -94,8 +96,7 @@ def _decoded(file, size: int | None) -> tuple[np.ndarray, list[str]]:
         image.load()
         image = _eight_bits(image, done)
         if image.has_transparency_data:
-            image = image.convert("RGBA")
-            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+            image = _on_white(image, size)
             done.append("transparent parts laid on white")
         turned = ImageOps.exif_transpose(image)
         return np.asarray(_square(turned, size, done).convert("RGB")), done
@@ -124,22 +125,39 @@ def _eight_bits(image: Image.Image, done: list[str]) -> Image.Image:
     """Grey levels of 16 or 32 bits as 8 bits, scaled rather than cut off; anything else as it is."""
     if not image.mode.startswith(("I", "F")):
         return image
+    if image.mode.startswith("I;16"):
+        values = np.asarray(image)
+        scaled = LEVELS[values.astype(np.uint16, copy=False)]
+        return _finished(image, scaled, int(values.max()) < 4096, done)
     values = np.nan_to_num(np.asarray(image).astype(np.float32), posinf=0, neginf=0)
     low, high = float(values.min()), float(values.max())
     if image.mode == "F" and low >= 0 and high <= 1:
         bottom, top = 0.0, 1.0
     elif image.mode.startswith("I") and low >= 0 and high <= 65535:
-        bottom, top = 0.0, 65535.0  # one scale for all files, so that dark ones stay darker than bright ones
-        if high < 4096:
-            done.append("16-bit images that use only the darkest 12 bits, and so are very dark")
+        bottom, top = 0.0, 65535.0
     elif image.mode == "F" and low >= 0 and high <= 255:
         bottom, top = 0.0, 255.0
     else:
         bottom, top = low, max(high, low + 1e-6)
+    scaled = np.rint((values - bottom) * (255 / (top - bottom))).astype(np.uint8)
+    return _finished(image, scaled, top == 65535 and high < 4096, done)
+
+
+def _finished(image: Image.Image, scaled: np.ndarray, dark: bool, done: list[str]) -> Image.Image:
     done.append("grey levels of more than 8 bits scaled to 8")
-    scaled = Image.fromarray(np.rint((values - bottom) * (255 / (top - bottom))).astype(np.uint8))
-    scaled.info.update({key: value for key, value in image.info.items() if key == "exif"})
-    return scaled
+    if dark:
+        done.append("16-bit images that use only the darkest 12 bits, and so are very dark")
+    made = Image.fromarray(scaled)
+    made.info.update({key: value for key, value in image.info.items() if key == "exif"})
+    return made
+
+
+def _on_white(image: Image.Image, size: int | None) -> Image.Image:
+    image = image if image.mode == "RGBA" else image.convert("RGBA")
+    factor = 1 if size is None else min(image.size) // (2 * size)
+    if factor > 1:  # a large one first to twice the size, colours weighted by how opaque they are: it takes less memory
+        image = image.convert("RGBa").reduce(factor).convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
 
 
 def _square(image: Image.Image, size: int | None, done: list[str]) -> Image.Image:
