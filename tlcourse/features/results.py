@@ -70,7 +70,8 @@ def wilson(right: int, n: int) -> tuple[float, float]:
         raise CourseError("An accuracy needs at least one item.", do="Check that the data are not empty.")
     z, p = 1.959964, right / n
     middle, half = p + z * z / (2 * n), z * sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    return (max(0.0, (middle - half) / (1 + z * z / n)), min(1.0, (middle + half) / (1 + z * z / n)))
+    # at 0 and n an end is the share itself, which rounding must not overstep: plots draw the distance to it
+    return max(0.0, min(p, (middle - half) / (1 + z * z / n))), min(1.0, max(p, (middle + half) / (1 + z * z / n)))
 
 
 def interval(values: Sequence[float]) -> tuple[float, float, float]:

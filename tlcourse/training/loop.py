@@ -114,7 +114,7 @@ def fit(
                     if held_out:
                         row |= _scored(held_out)
                     history.rows.append(row | {"seconds": time.perf_counter() - start})
-                    bar.set_postfix({k: f"{v:.3f}" for k, v in row.items() if k != "epoch"})
+                    bar.set_postfix({k: f"{v:.3f}" for k, v in row.items() if k != "epoch"}, refresh=False)
             finally:
                 model.eval()
                 opt.zero_grad(set_to_none=True)
