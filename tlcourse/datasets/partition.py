@@ -32,25 +32,33 @@ def partition(
     y = np.asarray(y, dtype=np.int64)
     keys = {key: i for i, key in enumerate(dict.fromkeys(groups))}
     group = np.array([keys[key] for key in groups], dtype=np.int64)
-    counts = np.zeros((len(keys), int(y.max(initial=0)) + 1), dtype=np.int64)  # groups x classes
-    np.add.at(counts, (group, y), 1)
-    room = _targets(counts.sum(0), shares)
-    order = np.random.default_rng(seed).permutation(len(keys))
-    order = order[np.argsort(-counts[order].sum(1), kind="stable")]  # large groups first: the small ones fill the rest
+    counts: list[dict[int, int]] = [{} for _ in keys]  # of each group: class -> items
+    for g, c in zip(group.tolist(), y.tolist(), strict=True):
+        counts[g][c] = counts[g].get(c, 0) + 1
+    totals = np.bincount(y)
+    room = _targets(totals, shares).tolist()
+    order = np.random.default_rng(seed).permutation(len(keys)).tolist()
+    order.sort(key=lambda g: -sum(counts[g].values()))  # large groups first: the small ones fill the rest
     side = np.full(len(keys), -1)
 
     def place(g: int, s: int) -> None:
         side[g] = s
-        room[s] -= counts[g]
+        for c, n in counts[g].items():
+            room[s][c] -= n
 
-    for c in np.argsort(counts.sum(0), kind="stable"):  # first of all, each class gets into train and into test
-        own = order[counts[order, c] > 0]
+    of_class: dict[int, list[int]] = {}
+    for g in order:
+        for c in counts[g]:
+            of_class.setdefault(c, []).append(g)
+    for c in sorted(of_class, key=lambda c: (totals[c], c)):  # first of all, each class gets into train and into test
         for s, nearest in ((TRAIN, 0), (TEST, -1)):  # its largest group into train, its smallest into test
-            free = own[side[own] < 0]
-            if len(free) and not (side[own] == s).any():
+            free = [g for g in of_class[c] if side[g] < 0]
+            if free and s not in side[of_class[c]]:
                 place(free[nearest], s)
-    for g in order[side[order] < 0]:
-        place(g, int(np.argmax(room @ counts[g])))  # where these classes are missing most
+    for g in order:
+        if side[g] < 0:  # to where its classes are missing most
+            gain = [sum(n * room[s][c] for c, n in counts[g].items()) for s in (TRAIN, VALID, TEST)]
+            place(g, gain.index(max(gain)))
     return tuple(np.flatnonzero(side[group] == s) for s in (TRAIN, VALID, TEST))
 
 
