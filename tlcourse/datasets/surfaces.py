@@ -63,7 +63,7 @@ def surfaces() -> Dataset:
         "; ".join(entry.licence for entry in entries),
         "; ".join(entry.home for entry in entries),
         (
-            "Each class is cut from one photograph: train patches from the left part, test patches from the right part.",
+            "Each class is cut from one photograph: train patches from its left part, test patches from its right.",
             "The parts do not touch. Within a part patches may overlap: 30 of them say less than 30 photographs.",
             "An id names class, split, and the patch's left and upper edge in pixels (retina: at half size).",
         ),
