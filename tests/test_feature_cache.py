@@ -108,6 +108,18 @@ def test_no_place_at_all_is_no_error(home, tmp_path, monkeypatch):
         assert extract(image_net(), images()).x.shape == (24, 8)
 
 
+@pytest.mark.skipif(os.name != "posix", reason="owners")
+def test_a_temporary_folder_of_somebody_else_is_not_trusted(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("TLCOURSE_HOME", str(tmp_path / "file"))
+    assert store.write("key", {"x": torch.zeros(1)}) and store.read("key") is not None
+    (theirs,) = tmp_path.glob("tlcourse-features-*")
+    mine = os.getuid()
+    monkeypatch.setattr(os, "getuid", lambda: mine + 1)
+    theirs.rename(tmp_path / f"tlcourse-features-{mine + 1}")
+    assert store.read("key") is None and not store.write("key", {"x": torch.zeros(1)})
+
+
 def test_a_full_disk_leaves_nothing_half_written(home, monkeypatch):
     def full(tensors, name):
         Path(name).write_bytes(b"half")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
@@ -158,7 +159,7 @@ def run(client, code, stop=None):
 
 @pytest.mark.slow
 def test_the_stop_button_of_a_real_kernel(monkeypatch, tmp_path):
-    monkeypatch.setenv("PYTHONPATH", f"{TESTS}:{TESTS.parent}")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, (TESTS, TESTS.parent))))
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
     manager, client = start_new_kernel(kernel_name="python3", startup_timeout=120)
     pressed = []

@@ -27,8 +27,11 @@ def folder() -> Path:
         kept.mkdir(parents=True, exist_ok=True)
         if os.access(kept, os.W_OK | os.X_OK):
             return kept
-    own = Path(tempfile.gettempdir()) / f"tlcourse-features-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
+    user = os.getuid() if hasattr(os, "getuid") else None
+    own = Path(tempfile.gettempdir()) / f"tlcourse-features-{'user' if user is None else user}"
     own.mkdir(mode=0o700, exist_ok=True)
+    if user is not None and own.stat().st_uid != user:  # the temporary folder is everybody's
+        raise PermissionError(f"{own} belongs to somebody else")
     return own
 
 
