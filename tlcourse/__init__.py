@@ -12,6 +12,7 @@ _WHERE = {
     "load_dataset": "datasets",
     "from_folder": "datasets",
     "from_csv": "datasets",
+    "photograph": "datasets",
     "stages": "chain",
     "set_stages": "chain",
     "freeze": "freezing",
@@ -29,6 +30,7 @@ _WHERE = {
     "plots": "",
     "exercise": "exercises",
     "quiz": "exercises",
+    "progress": "exercises",
 }
 __all__ = ["__version__", *_WHERE]
 

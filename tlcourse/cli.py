@@ -87,6 +87,10 @@ def _fetch(options) -> int:
         if options.names or options.chapter or options.all:
             raise CourseError("--clear removes; names are for fetching.", do="Use one or the other.")
         freed = assets.clear(options.clear)
+        if options.clear != "assets":
+            from tlcourse.features import store
+
+            freed += store.clear()  # also those that a read-only home sent elsewhere
         print(json.dumps({"cleared": options.clear, "bytes": freed}) if options.json else f"{megabytes(freed)} freed")
         return 0
     if options.all and (options.names or options.chapter):

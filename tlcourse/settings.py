@@ -7,7 +7,7 @@ from pathlib import Path
 
 import platformdirs
 
-from tlcourse.errors import UnknownName
+from tlcourse.errors import CourseError, UnknownName
 
 PROFILES = ("small", "full")
 
@@ -36,4 +36,10 @@ def offline() -> bool:
 
 def features_limit() -> int:
     """Bytes that kept features may take on disk; `TLCOURSE_FEATURES_LIMIT_MB`, 2048 by default."""
-    return int(float(os.environ.get("TLCOURSE_FEATURES_LIMIT_MB", "2048")) * 1_000_000)
+    limit = os.environ.get("TLCOURSE_FEATURES_LIMIT_MB", "2048")
+    try:
+        return int(float(limit) * 1_000_000)
+    except (ValueError, OverflowError):
+        raise CourseError(
+            f"TLCOURSE_FEATURES_LIMIT_MB is {limit!r}, which is not a number.", do="Set it to megabytes, e.g. 2048."
+        ) from None

@@ -1,0 +1,40 @@
+"""Environment variables and errors that a learner meets first."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+
+import tlcourse
+from tlcourse import settings
+from tlcourse.errors import CourseError, UnknownName
+
+
+def test_a_wrong_profile_names_the_right_ones(monkeypatch):
+    monkeypatch.setenv("TLCOURSE_PROFILE", "smal")
+    with pytest.raises(UnknownName, match="Did you mean 'small'"):
+        settings.profile()
+
+
+def test_a_limit_that_is_no_number_is_explained(monkeypatch):
+    monkeypatch.setenv("TLCOURSE_FEATURES_LIMIT_MB", "two gigabytes")
+    with pytest.raises(CourseError, match="TLCOURSE_FEATURES_LIMIT_MB"):
+        settings.features_limit()
+
+
+def test_home_follows_the_environment_at_each_call(monkeypatch, tmp_path):
+    monkeypatch.setenv("TLCOURSE_HOME", str(tmp_path / "a"))
+    assert settings.home() == tmp_path / "a"
+    monkeypatch.delenv("TLCOURSE_HOME")
+    assert settings.home().name == "tlcourse"
+
+
+def test_a_misspelt_public_name_gets_the_nearest():
+    with pytest.raises(AttributeError, match="Did you mean 'freeze'"):
+        tlcourse.freez  # noqa: B018
+
+
+def test_an_error_survives_another_process():
+    error = pickle.loads(pickle.dumps(UnknownName("stage", "steem", ["stem", "head"])))
+    assert isinstance(error, UnknownName) and "Did you mean 'stem'" in str(error) and error.do
