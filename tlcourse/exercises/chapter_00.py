@@ -42,7 +42,7 @@ QUESTIONS = (
         judge=_read_shape,
         make=_batch,
         why="A batch is [images, colours, height, width]: 8 images of 3 × 224 × 224 = 150,528 numbers. The network "
-        "maps those 150,528 numbers to a few hundred features, and the features to one score a class.",
+        "maps those 150,528 numbers to 1,280 features, and the features to one score a class.",
         hints=(
             "The axes are, in this order: images, colours, height, width.",
             "The first number of the shape counts images. The other three belong to one image.",
@@ -86,7 +86,7 @@ QUESTIONS = (
     ),
     Quiz(
         "00.b",
-        "In the first example the network learned new classes from four images each. What stayed as it was?",
+        "In the second wow the network learned what a face is from four images a class. What stayed as it was?",
         (
             Choice(
                 "Only its first layer.",
