@@ -45,9 +45,9 @@ lint: $(TEST)
 unit: $(TEST)
 	$(PY) -m pytest $(PYTEST_ARGS)
 
-# After `fetch` a notebook needs no network: it runs with every download forbidden.
+# After `fetch` a notebook needs no network: it runs with every download forbidden and every other host out of reach.
 nbval: $(TEST)
-	TLCOURSE_OFFLINE=1 HF_HUB_OFFLINE=1 \
+	TLCOURSE_OFFLINE=1 HF_HUB_OFFLINE=1 PYTHONPATH="$(CURDIR)/tests/no_network" \
 		$(PY) -m pytest notebooks --nbval-lax --nbval-current-env --nbval-cell-timeout $(CELL_SECONDS) $(PYTEST_ARGS)
 
 notebooks: $(LAB)

@@ -29,7 +29,8 @@ def freeze(model: nn.Module, *names: str, until: str | None = None, last: int | 
         names: stages or globs, e.g. `"stem"`, `"stage[1-4]"`.
         until: from the input up to this stage, this one included.
         last: the last so many stages that have parameters.
-            With none of these, everything but the last stage that has parameters (the head) is frozen.
+            With none of these, everything before the head is frozen: the stage of that name, or else the last stage
+            that has parameters.
 
     Returns the model. Raises `UnknownName` with the nearest right stage name.
 
@@ -42,9 +43,9 @@ def freeze(model: nn.Module, *names: str, until: str | None = None, last: int | 
     (BatchNorm keeps statistics of its own), and chapter 03's experiment.
     """
     if not names and until is None and last is None:
-        chain = dict(stages(model).named_children())
-        head = pick(model, last=1)
-        chosen = [name for name in chain if name not in head]
+        names = [name for name, _ in stages(model).named_children()]
+        head = "head" if "head" in names else pick(model, last=1)[0]
+        chosen = names[: names.index(head)]
     else:
         chosen = pick(model, *names, until=until, last=last)
     list(tensors_of(model))  # else the first stages would be frozen when a later one cannot be

@@ -196,11 +196,13 @@ def _torchvision(name, count, pretrained, size):
 def _hf(name, count, pretrained, size):
     from transformers import AutoConfig, AutoModel, AutoTokenizer
 
+    safe = {"trust_remote_code": False, "local_files_only": settings.offline()}
+
     def make():
-        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(name, **safe)
         if pretrained:
-            return AutoModel.from_pretrained(name, trust_remote_code=False, use_safetensors=True), tokenizer
-        return AutoModel.from_config(AutoConfig.from_pretrained(name)), tokenizer
+            return AutoModel.from_pretrained(name, use_safetensors=True, **safe), tokenizer
+        return AutoModel.from_config(AutoConfig.from_pretrained(name, **safe)), tokenizer
 
     encoder, tokenizer = _from_hub(f"hf:{name}", make)
     return _text_model(f"hf:{name}", encoder, tokenizer, count, pretrained, "see its page")
