@@ -183,7 +183,7 @@ STANDARDISE = Exercise(
     answers=("standardise",),
     judge=judges_03_leakage.standardised,
     why="Mean and spread are learned, so they come from the training items alone, and the test items go through the "
-    "same mapping. A test item's result then depends on no other test item. `linear_probe` does this for you.",
+    "same mapping. A test item's result then depends on no other test item. `linear_probe` keeps the same rule.",
     hints=(
         "Mean and spread are numbers that are learned from data. From which data may anything be learned?",
         "`train.mean(0)` and `train.std(0)` give one number a feature. Both sets need the same ones.",

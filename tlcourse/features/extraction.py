@@ -14,7 +14,7 @@ from tlcourse.errors import CourseError, UnknownName
 from tlcourse.features import store
 from tlcourse.features.kept import Features
 from tlcourse.features.keys import feature_key, stage_hashes
-from tlcourse.features.modes import augmented, evaluating, model_device, seeded
+from tlcourse.features.modes import at_once, augmented, evaluating, model_device, seeded
 from tlcourse.hardware import free_memory, measured, progress_bar
 from tlcourse.models import ImageTransform, Tokens
 
@@ -28,7 +28,7 @@ def extract(
     transform: Callable | None = None,
     augment: Callable | None = None,
     views: int | None = None,
-    batch: int = 64,
+    batch: int | None = None,
     dtype: torch.dtype = torch.float32,
     cache: bool = True,
     seed: int = 0,
@@ -48,7 +48,7 @@ def extract(
         augment: a random map of uint8 images `[1, c, h, w]`, applied to each image by itself before the transform;
             asks for `views`.
         views: how many random views of each item are kept.
-        batch: items at once.
+        batch: items at once; by default 64, and fewer of large images, so that little memory is needed.
         dtype: of the features; `torch.float16` halves their size.
         cache: False neither reads nor keeps.
         seed: of the augmentation.
@@ -70,6 +70,7 @@ def extract(
             raise UnknownName("stage", name, chain)
     transform = transform or getattr(model, "transform", None)
     _check(data, transform, augment, views)
+    batch = at_once(transform) if batch is None else batch
     if batch < 1:
         raise CourseError(f"batch={batch} is not a number of items.", do="Choose a whole number from 1.")
     drawn = seed if views else 0  # without views nothing is random

@@ -55,3 +55,14 @@ def model_device(model: nn.Module) -> torch.device:
     """The device that a model's first tensor is on; the CPU for a model without tensors."""
     tensor = next(model.parameters(), next(model.buffers(), None))
     return torch.device("cpu") if tensor is None else tensor.device
+
+
+def at_once(transform, usual: int = 64) -> int:
+    """How many items to send through a network at once: fewer of images above 128 pixels, to spare memory.
+
+    >>> from tlcourse.models import ImageTransform
+    >>> at_once(ImageTransform(size=96)), at_once(ImageTransform(size=224)), at_once(None)
+    (64, 20, 64)
+    """
+    side = getattr(transform, "size", None) or 128
+    return max(1, min(usual, usual * 128 * 128 // (side * side)))

@@ -8,7 +8,7 @@ from functools import partial
 import torch
 from torch import nn
 
-from tlcourse import assets, settings
+from tlcourse import assets, hardware, settings
 from tlcourse.errors import CourseError, UnknownName
 from tlcourse.models.card import Card
 from tlcourse.models.texts import TextClassifier, TextTransform
@@ -40,8 +40,9 @@ def load(
         size: side of the images in pixels if not the checkpoint's own; the whole image is then used,
             no border is cut off.
 
-    Returns the model in evaluation mode, with `.transform` (raw images or texts -> model input), `.classes`,
-    `.card`, and for texts `.tokenizer`. `model(model.transform(batch))` gives logits `[n, classes]`.
+    Returns the model in evaluation mode, on the course's `device()`, with `.transform` (raw images or texts -> model
+    input), `.classes`, `.card`, and for texts `.tokenizer`. `model(model.transform(batch))` gives logits
+    `[n, classes]`; on a GPU, send the input there first.
 
     Raises `UnknownName` for a model that does not exist, `CourseError` when weights cannot be had.
 
@@ -59,11 +60,11 @@ def load(
             why="In the small profile everything arrives with pip, so that the course runs without a network.",
             do=f'Set TLCOURSE_PROFILE=full, or take the from-scratch twin: load("{name}", ..., pretrained=False).',
         )
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(seed)  # before any weight is drawn, and without moving the caller's generator
         model = make(count, pretrained, size)
     model.classes = names or getattr(model, "classes", ()) or tuple(map(str, range(count)))
-    return model.eval()
+    return model.to(hardware.device()).eval()
 
 
 def _classes(classes) -> tuple[tuple[str, ...], int]:
@@ -109,6 +110,8 @@ def _efficientnet_lite0(count, pretrained, size):
         if [t.shape for t in weights.values()] != [t.shape for t in ours.values()]:
             raise CourseError("The EfficientNet-Lite0 weights do not fit the installed timm.", do="pip install -U timm")
         model.load_state_dict(dict(zip(ours, weights.values(), strict=True)))
+    else:
+        _usual_momentum(model)
     if count:
         model.reset_classifier(count)
     else:  # the twin has the same head, so the same classes
@@ -119,6 +122,14 @@ def _efficientnet_lite0(count, pretrained, size):
     model.card = _card("efficientnet-lite0", asset.title, pretrained, data, model, asset)
     model.transform = _image_transform(resolve_model_data_config(model), size)
     return model.to(memory_format=torch.channels_last)  # convolutions on a CPU are faster so
+
+
+def _usual_momentum(model: nn.Module) -> None:
+    # This architecture comes from TensorFlow, whose slow averages (0.01) need hundreds of steps to fill. On few data the
+    # twin would be scored by statistics that it has hardly seen; torch's own 0.1 gives it a fair chance.
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = 0.1
 
 
 def _minilm(count, pretrained, size):

@@ -8,12 +8,12 @@ from torch.nn import functional as F
 
 from tlcourse.errors import CourseError
 from tlcourse.features import Result
-from tlcourse.features.modes import evaluating
+from tlcourse.features.modes import at_once, evaluating
 from tlcourse.hardware import measured
 from tlcourse.training.source import Source, check_outputs
 
 
-def evaluate(model: nn.Module, data, *, batch: int = 64) -> Result:
+def evaluate(model: nn.Module, data, *, batch: int | None = None) -> Result:
     """Score a model: accuracy with its interval, mean cross-entropy, and every prediction.
 
     The model is scored in evaluation mode and is given back as it was.
@@ -21,7 +21,7 @@ def evaluate(model: nn.Module, data, *, batch: int = 64) -> Result:
     Arguments:
         model: a classifier with a `transform`.
         data: a `Split`, or `Features` of one of the model's stages.
-        batch: items at once.
+        batch: items at once; by default 64, and fewer of large images.
 
     Returns a `Result`. Raises `CourseError` when data and model do not go together.
 
@@ -32,7 +32,7 @@ def evaluate(model: nn.Module, data, *, batch: int = 64) -> Result:
 
     Introduced in chapter 03.
     """
-    if batch < 1:
+    if batch is not None and batch < 1:
         raise CourseError(f"batch={batch} is not a number of items.", do="Choose a whole number from 1.")
     source = Source(model, data)
     with measured(source.device) as cost:
@@ -46,8 +46,9 @@ def evaluate(model: nn.Module, data, *, batch: int = 64) -> Result:
     )
 
 
-def predicted(source: Source, batch: int = 64) -> torch.Tensor:
+def predicted(source: Source, batch: int | None = None) -> torch.Tensor:
     """Logits `[n, classes]` of all items in evaluation mode, on the CPU."""
+    batch = batch or at_once(getattr(source.model, "transform", None))
     with evaluating(source.model), torch.no_grad():
         logits = torch.cat([source.logits(index).cpu().float() for index in torch.arange(len(source)).split(batch)])
     check_outputs(logits, source.data)
