@@ -125,8 +125,8 @@ def _efficientnet_lite0(count, pretrained, size):
 
 
 def _usual_momentum(model: nn.Module) -> None:
-    # This architecture comes from TensorFlow, whose slow averages (0.01) take hundreds of steps to fill. On few data the
-    # twin would be scored by statistics that it has hardly seen; torch's own 0.1 gives it a fair chance.
+    # This architecture comes from TensorFlow, whose slow averages (0.01) take hundreds of steps to fill. On few data
+    # the twin would be scored by statistics that it has hardly seen; torch's own 0.1 gives it a fair chance.
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = 0.1
