@@ -113,7 +113,7 @@ def test_widgets_need_their_browser_half(monkeypatch, tmp_path):
 
 
 def test_little_memory_and_little_room_are_notes(course, monkeypatch):
-    monkeypatch.setattr(doctor, "_number", lambda path: 2_000_000_000 if path.endswith("max") else 1_200_000_000)
+    monkeypatch.setattr(doctor, "free_memory", lambda: (800_000_000, 2_000_000_000))
     monkeypatch.setattr(doctor.store, "free", lambda path: 5_000_000)
     report = doctor.doctor()
     memory, disk = line(report, "memory"), line(report, "disk")

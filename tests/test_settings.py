@@ -38,3 +38,14 @@ def test_a_misspelt_public_name_gets_the_nearest():
 def test_an_error_survives_another_process():
     error = pickle.loads(pickle.dumps(UnknownName("stage", "steem", ["stem", "head"])))
     assert isinstance(error, UnknownName) and "Did you mean 'stem'" in str(error) and error.do
+
+
+def test_a_notebook_shows_the_learners_line_and_the_message_only(capsys):
+    from IPython.core.interactiveshell import InteractiveShell
+
+    shell = InteractiveShell()
+    shell.run_cell("from tlcourse import load\nload('minilmm', 2)")
+    shown = capsys.readouterr().out
+    assert "in line 2: load('minilmm', 2)" in shown
+    assert "There is no model called 'minilmm'." in shown and "Did you mean 'minilm'" in shown
+    assert "loading.py" not in shown, "frames of the package stand between the learner and the message"

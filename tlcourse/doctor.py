@@ -14,12 +14,11 @@ from dataclasses import asdict, dataclass
 from html import escape
 from pathlib import Path
 
-import psutil
-
 from tlcourse import assets, settings
 from tlcourse.assets import store
 from tlcourse.assets.catalogue import megabytes
 from tlcourse.errors import CourseError
+from tlcourse.hardware import free_memory
 
 MEMORY = 1_500_000_000  # what a notebook of the small profile may need at its peak
 PACKAGES = ("timm", "transformers", "scikit-learn", "scikit-image", "matplotlib", "jupyterlab")
@@ -183,23 +182,13 @@ def _pair() -> Line:
 
 
 def _memory() -> Line:
-    free, total = psutil.virtual_memory().available, psutil.virtual_memory().total
-    limit, used = (_number(f"/sys/fs/cgroup/memory.{name}") for name in ("max", "current"))
-    if limit and used is not None and limit < total:  # a container, as on Binder
-        free, total = min(free, limit - used), limit
+    free, total = free_memory()
     do = (
         ""
         if free > MEMORY
         else f"A notebook needs up to {megabytes(MEMORY)}: close programs, or shut other kernels down."
     )
     return Line("memory", "ok" if free > MEMORY else "note", f"{megabytes(free)} free of {megabytes(total)}", do)
-
-
-def _number(path: str) -> int | None:
-    try:
-        return int(Path(path).read_text())
-    except (OSError, ValueError):
-        return None
 
 
 def _home(home: Path) -> Line:

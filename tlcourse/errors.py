@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
+
+_PACKAGE = str(Path(__file__).parent)
 
 
 class CourseError(Exception):
@@ -24,6 +28,16 @@ class CourseError(Exception):
         self.what, self.why, self.do = what, why, do
         lines = [what, why and f"  Why:  {why}", do and f"  Next: {do}"]
         super().__init__("\n".join(line for line in lines if line))
+
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows: the learner's own line and the message, without the package's inner frames."""
+        frames = []
+        for frame in traceback.extract_tb(self.__traceback__):
+            if frame.filename.startswith(_PACKAGE):
+                break
+            frames.append(frame)
+        where = f" in line {frames[-1].lineno}: {frames[-1].line}" if frames else ""
+        return [f"{type(self).__name__}{where}", "", *str(self).splitlines()]
 
     def __reduce__(self):
         return _rebuild, (type(self), self.what, self.why, self.do, self.__dict__)

@@ -80,19 +80,22 @@ def measured(on=None, interval: float = 0.02):
             cost.memory = torch.cuda.max_memory_allocated(on) / 1e6
 
 
-def free_memory() -> int:
-    """Bytes of memory that are free for this process, a container's limit (Binder's) included.
+def free_memory() -> tuple[int, int]:
+    """Bytes of memory that are free for this process, and in all; a container's limit (Binder's) included.
 
-    >>> free_memory() > 0
+    >>> free, total = free_memory()
+    >>> 0 < free <= total
     True
     """
-    free = psutil.virtual_memory().available
+    memory = psutil.virtual_memory()
+    free, total = memory.available, memory.total
     cgroup = Path("/sys/fs/cgroup")
     with suppress(OSError, ValueError):  # no container, or one without a limit
         limit, used = (int((cgroup / f"memory.{name}").read_text()) for name in ("max", "current"))
         cached = dict(line.split() for line in (cgroup / "memory.stat").read_text().splitlines())["file"]
-        free = min(free, limit - used + int(cached))  # what only caches files is given back when asked for
-    return free
+        if limit < total:
+            free, total = min(free, limit - used + int(cached)), limit  # file caches are given back when asked for
+    return free, total
 
 
 def progress_bar(items, label: str, show: bool | None = None, **more):

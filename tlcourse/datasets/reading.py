@@ -48,8 +48,14 @@ def read_image(path: str | os.PathLike, size: int | None = None) -> torch.Tensor
         return torch.from_numpy(read_pixels(Path(path).expanduser(), size)[0].copy()).permute(2, 0, 1).contiguous()
     except Unreadable as reason:
         raise CourseError(
-            f"The image {str(path)!r} cannot be read.", why=f"{reason}.", do="Try another file."
+            f"The image {str(path)!r} cannot be read.", why=f"{reason}.", do=_what_next(Path(path).expanduser())
         ) from None
+
+
+def _what_next(path: Path) -> str:
+    if path.exists():
+        return "Try another file, or open this one in an image viewer and save it anew as PNG."
+    return f"The file was looked for as {path.absolute()}: put it there, or give its whole path."
 
 
 def read_pixels(path: Path, size: int | None) -> tuple[np.ndarray, list[str]]:

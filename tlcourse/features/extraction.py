@@ -181,7 +181,7 @@ def _room(x, n, views, dtype, held) -> dict[str, torch.Tensor]:
     out, texts = (x.x, True) if isinstance(x, Tokens) else (x, False)
     shape = (n, views, *out.shape[1:])
     needed = math.prod(shape) * dtype.itemsize + sum(t.nbytes for tensors in held.values() for t in tensors.values())
-    free = free_memory()
+    free, _ = free_memory()
     if needed > free:  # say so before the kernel dies of it
         raise CourseError(
             f"These features would take {needed / 1e9:.1f} GB of memory; {free / 1e9:.1f} GB are free.",
