@@ -30,7 +30,7 @@ help: ## list what can be made
 
 lab: $(LAB)
 	@$(TLCOURSE) fetch
-	@$(TLCOURSE) lab $(LAB_ARGS) || [ $$? -eq 130 ] # stopping it with Ctrl-C is no error
+	@$(TLCOURSE) lab $(LAB_ARGS)
 
 test: $(TEST)
 	@$(TLCOURSE) fetch

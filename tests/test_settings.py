@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -49,3 +52,21 @@ def test_a_notebook_shows_the_learners_line_and_the_message_only(capsys):
     assert "in line 2: load('minilmm', 2)" in shown
     assert "There is no model called 'minilmm'." in shown and "Did you mean 'minilm'" in shown
     assert "loading.py" not in shown, "frames of the package stand between the learner and the message"
+
+
+def test_a_program_in_another_folder_finds_the_same_home_and_this_pythons_commands(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TLCOURSE_HOME", "course-data")
+    made = settings.environment()
+    assert made["TLCOURSE_HOME"] == str(tmp_path / "course-data")
+    assert made["PATH"].split(os.pathsep)[0] == str(Path(sys.executable).parent)
+
+
+@pytest.mark.parametrize(
+    ("name", "says"), [("gpu", "The devices are: 'cpu', 'cuda', 'mps'"), ("mps", "does not offer")]
+)
+def test_a_device_that_is_not_there_is_explained(monkeypatch, name, says):
+    monkeypatch.setenv("TLCOURSE_DEVICE", name)
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
+    with pytest.raises(CourseError, match=says):
+        tlcourse.device()

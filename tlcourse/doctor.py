@@ -75,7 +75,9 @@ class Report:
             f"<td style='text-align:left'>{escape(line.do)}</td></tr>"
             for line in self.lines
         )
-        head = "".join(f"<th scope='col'>{name}</th>" for name in ("state", "what", "found", "what to do"))
+        head = "".join(
+            f"<th scope='col' style='text-align:left'>{name}</th>" for name in ("state", "what", "found", "what to do")
+        )
         return (
             f"<table><caption>{escape(self.verdict)}</caption><thead><tr>{head}</tr></thead>"
             f"<tbody>{rows}</tbody></table>"
@@ -233,17 +235,23 @@ def _widgets() -> Line:
 
 
 def _device() -> Line:
-    start = time.perf_counter()
+    start, there = time.perf_counter(), "torch" in sys.modules
     try:
         import torch
+        import torchvision  # a build that does not belong to this torch fails here  # noqa: F401
 
         from tlcourse.hardware import device
 
         chosen = device()
         name = torch.cuda.get_device_name(chosen) if chosen.type == "cuda" else f"{torch.get_num_threads()} threads"
+    except CourseError as error:
+        return Line("device", "missing", error.what, error.do)
     except Exception as error:  # a broken torch fails in many ways; each of them is something to show here
-        return Line("device", "missing", f"torch does not start: {error}"[:200], _pip("-U torch torchvision"))
-    return Line("device", "ok", f"{chosen} ({name}); importing torch took {time.perf_counter() - start:.1f} s")
+        return Line(
+            "device", "missing", f"torch and torchvision do not start: {error}"[:200], _pip("-U torch torchvision")
+        )
+    took = "" if there else f"; importing torch took {time.perf_counter() - start:.1f} s"
+    return Line("device", "ok", f"{chosen} ({name}){took}")
 
 
 def _pip(what: str, why: str = "") -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 
+from tlcourse import settings
 from tlcourse.errors import CourseError
 
 NOTEBOOKS_TIMEOUT = 1800  # seconds a cell; a notebook of the course needs far less
@@ -67,12 +68,12 @@ def execute(path: Path, out: Path | None = None, timeout: float = NOTEBOOKS_TIME
     client.create_kernel_manager().kernel_spec_manager = KernelSpecManager(kernel_dirs=[], ensure_native_kernel=True)
     start, error = time.perf_counter(), ""
     try:
-        client.execute()
+        client.execute(env=settings.environment())
     except CellExecutionError as failure:
         error = _shown(notebook, f"{failure.ename}: {failure.evalue}")
     except CellTimeoutError:
         error = _shown(notebook, f"A cell took more than {timeout:.0f} seconds.")
-    except DeadKernelError:
+    except (DeadKernelError, AssertionError):  # nbclient's cleanup asserts that there still is a kernel
         error = _shown(notebook, f"The kernel died (at {watch.peak / 1e6:.0f} MB): perhaps the memory was not enough.")
     finally:
         watch.stop()

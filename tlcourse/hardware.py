@@ -12,6 +12,8 @@ from pathlib import Path
 
 import psutil
 
+from tlcourse.errors import CourseError, UnknownName
+
 
 def device():
     """The `torch.device` to use: CUDA, else Apple's MPS, else the CPU; `TLCOURSE_DEVICE` overrides.
@@ -23,12 +25,27 @@ def device():
 
     chosen = os.environ.get("TLCOURSE_DEVICE")
     if chosen:
-        return torch.device(chosen)
+        return _chosen(chosen)
     if torch.cuda.is_available():
         return torch.device("cuda")
     if torch.backends.mps.is_available():
         return torch.device("mps")
     return torch.device("cpu")
+
+
+def _chosen(name: str):
+    import torch
+
+    kind = name.partition(":")[0]
+    if kind not in ("cpu", "cuda", "mps"):
+        raise UnknownName("device", name, ("cpu", "cuda", "mps"), do="Set TLCOURSE_DEVICE to one of them, or unset it.")
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not there[kind]:
+        raise CourseError(
+            f"TLCOURSE_DEVICE asks for {name!r}, which this machine does not offer to torch.",
+            do="Unset TLCOURSE_DEVICE, or set it to cpu.",
+        )
+    return torch.device(name)
 
 
 @dataclass

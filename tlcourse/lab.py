@@ -17,6 +17,7 @@ import urllib.request
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from tlcourse import settings
 from tlcourse.errors import CourseError
 
 START = "00-start-here.ipynb"
@@ -141,7 +142,7 @@ def lab(folder: str | None = None, port: int | None = None, browser: bool = True
         )
     token = secrets.token_hex(24)
     # the kernel called python3 is then the one of this environment, not a namesake in the user's home
-    environment = os.environ | {"JUPYTER_TOKEN": token, "JUPYTER_PREFER_ENV_PATH": "1"}
+    environment = settings.environment() | {"JUPYTER_TOKEN": token, "JUPYTER_PREFER_ENV_PATH": "1"}
     with _stopped_by_signals():
         server = subprocess.Popen(
             command(root, port), env=environment, stdin=subprocess.DEVNULL, start_new_session=sys.platform != "win32"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import platformdirs
@@ -19,6 +20,15 @@ def home() -> Path:
     """
     chosen = os.environ.get("TLCOURSE_HOME")
     return Path(chosen).expanduser().absolute() if chosen else platformdirs.user_cache_path("tlcourse", appauthor=False)
+
+
+def environment() -> dict[str, str]:
+    """The environment for a program started in another folder: paths made absolute, this Python's commands first."""
+    made = dict(os.environ)
+    if made.get("TLCOURSE_HOME"):
+        made["TLCOURSE_HOME"] = str(home())
+    made["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), made.get("PATH", "")])
+    return made
 
 
 def profile() -> str:

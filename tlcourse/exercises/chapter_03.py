@@ -183,7 +183,8 @@ STANDARDISE = Exercise(
     answers=("standardise",),
     judge=judges_03_leakage.standardised,
     why="Mean and spread are learned, so they come from the training items alone, and the test items go through the "
-    "same mapping. A test item's result then depends on no other test item. `linear_probe` keeps the same rule.",
+    "same mapping. A test item's result then depends on no other test item. `linear_probe` keeps the same rule "
+    "(with one spread for all features, which is safer with few items).",
     hints=(
         "Mean and spread are numbers that are learned from data. From which data may anything be learned?",
         "`train.mean(0)` and `train.std(0)` give one number a feature. Both sets need the same ones.",
@@ -240,14 +241,15 @@ QUESTIONS = (
     Quiz(
         "03.a",
         "All parameters of a backbone with BatchNorm have `requires_grad=False`. You train a head on top in a usual "
-        "loop. Why do the backbone's outputs still change from epoch to epoch?",
+        "loop. After each epoch you call `model.eval()` and compute the features of one image. Why do they change from "
+        "epoch to epoch?",
         (
             Choice(
                 "The optimizer moves parameters without gradients by weight decay.",
                 "Not so: PyTorch's optimizers skip a parameter that has no gradient, weight decay included.",
             ),
             Choice(
-                "In training mode BatchNorm updates its running mean and variance in every forward pass.",
+                "In training mode BatchNorm updates its running mean and variance, and evaluation mode uses them.",
                 "They are buffers: no gradient and no optimizer is involved. Only evaluation mode keeps them still, "
                 "and it must outlast the loop's `model.train()`.",
                 right=True,
@@ -259,8 +261,8 @@ QUESTIONS = (
             ),
             Choice(
                 "The images are shuffled.",
-                "Shuffling alone changes no fixed mapping: an image's output would be the same in any batch. It "
-                "matters here only because BatchNorm looks at the whole batch.",
+                "In evaluation mode an image's features depend on no other image, so no order of the images can change "
+                "them.",
             ),
         ),
     ),
@@ -282,9 +284,9 @@ QUESTIONS = (
                 "Names do not matter. A new head learns new classes as long as the features tell them apart.",
             ),
             Choice(
-                "When the images are far from those of pretraining and labels are plenty, as with handwritten digits.",
-                "Features made for photographs keep little of what tells digits apart: raw pixels come close with a "
-                "few hundred labels, and with a thousand they tie. Then the network itself must move: chapter 04.",
+                "When the images are far from those of pretraining, as handwritten digits are from photographs.",
+                "Features made for photographs keep little of what tells digits apart: in this chapter raw pixels do "
+                "about as well. One way on is to let the network itself move: chapter 04.",
                 right=True,
             ),
         ),

@@ -99,7 +99,11 @@ class Exercise:
         shown = _hints_shown.get(self.name, 0) % len(self.hints) + 1
         _hints_shown[self.name] = shown
         store.remember(self.name, hints=shown)
-        last = "" if shown < len(self.hints) else " That was the last hint; `.solution()` shows one answer."
+        last = (
+            ""
+            if shown < len(self.hints)
+            else " That was the last hint; `.solution()` shows one answer, `.hint()` begins again."
+        )
         return Reply("hint", self.hints[shown - 1] + last, f"Hint {shown} of {len(self.hints)}.")
 
     def solution(self) -> Reply:

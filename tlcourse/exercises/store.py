@@ -7,15 +7,26 @@ import os
 import tempfile
 from pathlib import Path
 
+import platformdirs
+
 from tlcourse import settings
 
 _RANK = ("not attempted", "error", "not yet", "right")
 _memory: dict[Path, dict] = {}  # what could not be written: a home that is read-only, or full
 
 
+def place() -> Path:
+    """The file: in the course's home, or in the user's own data folder if that home is read-only (an instructor's)."""
+    home = settings.home()
+    there = next((folder for folder in (home, *home.parents) if folder.exists()), home)
+    if not os.access(there, os.W_OK):
+        home = platformdirs.user_data_path("tlcourse", appauthor=False)
+    return home / "progress.json"
+
+
 def remember(name: str, state: str = "not attempted", *, hints: int = 0) -> None:
     """Note an answer or a hint; where the file cannot be written, it is kept until the kernel ends."""
-    path = settings.home() / "progress.json"
+    path = place()
     change = {name: {"state": state, "tries": int(state != "not attempted"), "hints": hints}}
     try:
         from filelock import FileLock, Timeout
@@ -33,7 +44,7 @@ def remember(name: str, state: str = "not attempted", *, hints: int = 0) -> None
 
 def recall() -> dict[str, dict]:
     """Question name -> its best state, number of tries, and hints seen."""
-    path = settings.home() / "progress.json"
+    path = place()
     return _merged(_read(path), _memory.get(path, {}))
 
 

@@ -43,7 +43,7 @@ def depth(names, accuracies=None, low=None, high=None, *, baseline=None, ylabel:
         ax.set_xlim(-0.4, n - 0.6)
         side = "left" if best < 0.2 * n else "right" if best >= 0.8 * n else "center"
         ax.annotate(
-            f"best: {shorten(names[best])}, {number(values[best])}", (x[best], tops[best]), (0, 9),
+            f"highest: {shorten(names[best])}, {number(values[best])}", (x[best], tops[best]), (0, 9),
             textcoords="offset points", ha=side, va="bottom",
             bbox={"facecolor": "white", "edgecolor": "none", "pad": 1, "alpha": 0.85},
         )  # fmt: skip

@@ -209,7 +209,10 @@ def _interval(values):
         return (values[0],) * 3
     from tlcourse.features import interval
 
-    return interval(values)
+    mean, low, high = interval(values)
+    if min(values) >= 0 and max(values) <= 1:  # a share: no accuracy is below 0 or above 1, whatever Student's t says
+        low, high = max(0.0, low), min(1.0, high)
+    return mean, low, high
 
 
 def _thin(shots):
