@@ -248,19 +248,15 @@ def test_only_the_chapters_assets_are_fetched(course):
 # --- clearing
 
 
-def test_clear_removes_what_it_is_told_and_nothing_else(course):
+def test_clear_removes_the_assets_and_nothing_else(course):
     assets.fetch()
-    kept, own = settings.home() / "features" / "a" / "x.safetensors", settings.home() / "progress.json"
-    kept.parent.mkdir(parents=True)
-    kept.write_bytes(b"0" * 1000)
-    own.write_text("{}")
-    assert assets.clear("features") == 1000
-    assert not kept.exists() and assets.state("weights") == "cached"
-    assert assets.clear("features") == 0
-    assert assets.clear("all") > 500_000
-    assert assets.state("weights") == "missing" and own.exists()
-    with pytest.raises(UnknownName):
-        assets.clear("everything")
+    thesis, progress = settings.home() / "assets" / "mine" / "thesis.txt", settings.home() / "progress.json"
+    thesis.parent.mkdir(parents=True)
+    thesis.write_text("four years")
+    progress.write_text("{}")
+    assert assets.clear() > 500_000
+    assert assets.state("weights") == "missing" and thesis.exists() and progress.exists()
+    assert assets.clear() == 0
 
 
 @pytest.mark.skipif(

@@ -90,12 +90,14 @@ def test_fetch_names_the_nearest_asset(course, capsys):
 
 def test_clear_removes_features_unless_told_otherwise(course, capsys):
     cli.main(["fetch", "weights"])
-    kept = settings.home() / "features" / "x.safetensors"
+    kept = settings.home() / "features" / f"{'0f' * 20}.safetensors"
+    own = kept.with_name("mine.safetensors")
     kept.parent.mkdir()
     kept.write_bytes(b"0" * 3000)
+    own.write_bytes(b"mine")
     capsys.readouterr()
     assert cli.main(["fetch", "--clear"]) == 0
-    assert "3.0 kB freed" in capsys.readouterr().out and not kept.exists()
+    assert "3.0 kB freed" in capsys.readouterr().out and not kept.exists() and own.exists()
     assert assets.state("weights") == "cached"
     assert cli.main(["fetch", "--clear", "all", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["bytes"] > 500_000

@@ -64,16 +64,17 @@ def test_a_damaged_file_is_computed_again_and_repaired(damage, home):
 
 def test_the_least_recently_used_goes_first(home, monkeypatch):
     monkeypatch.setenv("TLCOURSE_FEATURES_LIMIT_MB", "0.01")
-    tensors = {"x": torch.zeros(800)}  # 3200 bytes and a header: three fit
-    for age, key in enumerate("abc"):
-        assert store.write(key, tensors)
-        os.utime(home / "features" / f"{key}.safetensors", (1000 + age, 1000 + age))
-    assert store.read("a") is not None  # used now
-    assert store.write("d", tensors)
-    assert [f.stem for f in files(home)] == ["a", "c", "d"]
-    assert not store.write("big", {"x": torch.zeros(3000)})  # larger than everything
-    assert [f.stem for f in files(home)] == ["a", "c", "d"]
-    assert store.clear() > 9600 and not files(home)
+    tensors = {"x": torch.zeros(750)}  # 3000 bytes and a header: three fit
+    for age, letter in enumerate("abc"):
+        assert store.write(letter * 40, tensors)
+        os.utime(home / "features" / f"{letter * 40}.safetensors", (1000 + age, 1000 + age))
+    (home / "features" / "mine.safetensors").write_bytes(b"a learner's own")
+    assert store.read("a" * 40) is not None  # used now
+    assert store.write("d" * 40, tensors)
+    assert [f.stem[0] for f in files(home)] == ["a", "c", "d", "m"]
+    assert not store.write("e" * 40, {"x": torch.zeros(3000)})  # larger than everything
+    assert [f.stem[0] for f in files(home)] == ["a", "c", "d", "m"]
+    assert store.clear() > 9000 and [f.stem for f in files(home)] == ["mine"]
 
 
 def test_more_than_the_limit_is_computed_and_not_kept(home, monkeypatch):
@@ -121,7 +122,7 @@ def test_a_temporary_folder_of_somebody_else_is_not_trusted(tmp_path, monkeypatc
 
 
 def test_a_full_disk_leaves_nothing_half_written(home, monkeypatch):
-    def full(tensors, name):
+    def full(tensors, name, metadata=None):
         Path(name).write_bytes(b"half")
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -131,14 +132,15 @@ def test_a_full_disk_leaves_nothing_half_written(home, monkeypatch):
 
 
 def test_what_a_killed_process_left_is_removed_in_time(home):
-    store.write("a", {"x": torch.zeros(1)})
-    for name, age in (("old", 2 * 3600), ("new", 0)):
+    old, new = (f"{letter * 40}.1" for letter in "ce")
+    store.write("a" * 40, {"x": torch.zeros(1)})
+    for name, age in ((old, 2 * 3600), (new, 0)):
         work = home / "features" / f"{name}.part"
         work.mkdir()
         (work / "half").write_bytes(b"half")
         os.utime(work, (time.time() - age,) * 2)
-    store.write("b", {"x": torch.zeros(1)})
-    assert [f.name for f in files(home, ".part")] == ["new.part"]
+    store.write("b" * 40, {"x": torch.zeros(1)})
+    assert [f.name for f in files(home, ".part")] == [f"{new}.part"]
     store.clear()
     assert list((home / "features").iterdir()) == []
 

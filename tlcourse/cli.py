@@ -86,11 +86,11 @@ def _fetch(options) -> int:
     if options.clear:
         if options.names or options.chapter or options.all:
             raise CourseError("--clear removes; names are for fetching.", do="Use one or the other.")
-        freed = assets.clear(options.clear)
-        if options.clear != "assets":
+        freed = assets.clear() if options.clear in ("assets", "all") else 0
+        if options.clear in ("features", "all"):
             from tlcourse.features import store
 
-            freed += store.clear()  # also those that a read-only home sent elsewhere
+            freed += store.clear()
         print(json.dumps({"cleared": options.clear, "bytes": freed}) if options.json else f"{megabytes(freed)} freed")
         return 0
     if options.all and (options.names or options.chapter):

@@ -74,4 +74,7 @@ class UnknownName(CourseError):
 
 
 def _plural(noun: str) -> str:
-    return noun + ("es" if noun.endswith(("s", "x", "ch")) else "s")
+    noun, of, rest = noun.partition(" of ")  # options of a data set
+    if noun.endswith("z"):
+        return noun + "zes" + of + rest
+    return noun + ("es" if noun.endswith(("s", "x", "ch")) else "s") + of + rest

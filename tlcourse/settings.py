@@ -46,7 +46,7 @@ def offline() -> bool:
 
 def features_limit() -> int:
     """Bytes that kept features may take on disk; `TLCOURSE_FEATURES_LIMIT_MB`, 2048 by default."""
-    limit = os.environ.get("TLCOURSE_FEATURES_LIMIT_MB", "2048")
+    limit = os.environ.get("TLCOURSE_FEATURES_LIMIT_MB") or "2048"
     try:
         return int(float(limit) * 1_000_000)
     except (ValueError, OverflowError):

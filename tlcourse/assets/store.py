@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tlcourse import settings
-from tlcourse.assets.catalogue import Asset, File
-from tlcourse.errors import CourseError, UnknownName
+from tlcourse.assets.catalogue import Asset, File, registry
+from tlcourse.errors import CourseError
 
 FULL = (errno.ENOSPC, errno.EDQUOT) if hasattr(errno, "EDQUOT") else (errno.ENOSPC,)
 DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -164,26 +164,26 @@ def read_only(asset: Asset) -> CourseError:
     )
 
 
-def clear(what: str = "features") -> int:
-    """Remove kept `"features"`, fetched `"assets"` or `"all"` of both; returns the bytes that became free.
+def clear() -> int:
+    """Remove the fetched assets of the registry, and nothing else; returns the bytes that became free.
 
-    Raises `UnknownName` for anything else and `CourseError` if the cache cannot be written.
+    Raises `CourseError` if the cache cannot be written.
     """
-    folders = {"features": ("features",), "assets": ("assets",), "all": ("features", "assets")}
-    if what not in folders:
-        raise UnknownName("thing to clear", what, folders)
-    freed = 0
-    for name in folders[what]:
-        root = settings.home() / name
-        if not root.is_dir():
-            continue
-        freed += sum(path.stat().st_size for path in root.rglob("*") if path.is_file() and not path.is_symlink())
-        try:
-            shutil.rmtree(root)
-        except OSError as error:
-            raise CourseError(
-                f"{root} could not be removed.", why=str(error), do="Close what uses it, or remove it by hand."
-            ) from error
+    freed, root = 0, settings.home() / "assets"
+    for name in registry():
+        for path in (root / name, root / f"{name}.lock"):
+            if not path.exists():
+                continue
+            files = [path] if path.is_file() else path.rglob("*")
+            freed += sum(file.stat().st_size for file in files if file.is_file() and not file.is_symlink())
+            try:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+            except OSError as error:
+                raise CourseError(
+                    f"{path} could not be removed.",
+                    why=str(error),
+                    do="Close what uses it; if the cache is an instructor's and read-only, leave it to them.",
+                ) from error
     return freed
 
 

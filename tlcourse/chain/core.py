@@ -70,6 +70,7 @@ def set_stages(model: nn.Module, given: Mapping[str, Part | Sequence[Part]]) -> 
             A module that is not part of the model, such as `nn.Flatten()`, may stand between them
             if it has no parameters.
 
+    The order is yours to get right: check once that `stages(model)(x)` equals `model(x)`.
     Raises `CourseError` when parameters of the model are in no stage, or in two.
 
     >>> from torch import nn

@@ -68,7 +68,7 @@ def _read(path: Path) -> dict[str, dict]:
     try:
         questions = json.loads(text)["questions"]
         return {str(name): _entry(given) for name, given in questions.items()}
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
         _set_aside(path)
         return {}
 

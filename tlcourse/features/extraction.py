@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import nn
 
+from tlcourse import settings
 from tlcourse.chain import stages
 from tlcourse.errors import CourseError, UnknownName
 from tlcourse.features import store
@@ -63,7 +64,11 @@ def extract(
 
     Introduced in chapter 03. Donahue et al. 2014 (DeCAF); Sharif Razavian et al. 2014.
     """
-    names = [stage] if isinstance(stage, str) else list(stage)
+    if cache:
+        settings.features_limit()  # a wrong setting is told before the work, not after it
+    names = [stage] if isinstance(stage, str) else list(stage or ())
+    if not names:
+        raise CourseError("No stage was named.", do='Name one, e.g. extract(model, data, "pool").')
     chain = dict(stages(model).named_children())
     for name in names:
         if name not in chain:
@@ -80,7 +85,7 @@ def extract(
         name: feature_key(
             hashes[name], list(chain.values())[: list(chain).index(name) + 1], transform, augment,
             stage=name, seed=drawn, pooled=pooled, views=views, dtype=str(dtype), data=data.fingerprint,
-            device=model_device(model).type,
+            device=model_device(model).type, autocast=_autocast(model_device(model).type),
         )
         for name in names
     }  # fmt: skip
@@ -89,14 +94,18 @@ def extract(
         if cache and keys[name]:
             with measured() as cost:
                 tensors = store.read(keys[name])
-            if tensors is not None:
-                found[name] = _features(data, tensors, name, pooled, views, hashes[name], keys[name], cost, True)
+            if tensors is not None and len(tensors.get("x", ())) == len(data):
+                found[name] = _features(
+                    data, tensors, name, pooled, views, hashes[name], keys[name], cost, True, transform
+                )
     missing = [n for n in names if n not in found]
     if missing:
         with measured(model_device(model)) as cost:
             made = _run(model, chain, data, missing, transform, augment, views, pooled, batch, dtype, seed, progress)
         for name, tensors in made.items():
-            found[name] = _features(data, tensors, name, pooled, views, hashes[name], keys[name], cost, False)
+            found[name] = _features(
+                data, tensors, name, pooled, views, hashes[name], keys[name], cost, False, transform
+            )
             if cache and keys[name]:
                 store.write(keys[name], tensors)
     return found[stage] if isinstance(stage, str) else {n: found[n] for n in names}
@@ -220,9 +229,14 @@ def _average(x):
     return x.mean(1) if x.ndim == 3 else x
 
 
-def _features(data, tensors, name, pooled, views, weights, key, cost, kept) -> Features:
+def _autocast(device: str) -> str:
+    on = torch.is_autocast_enabled(device)
+    return str(torch.get_autocast_dtype(device)) if on else ""
+
+
+def _features(data, tensors, name, pooled, views, weights, key, cost, kept, transform) -> Features:
     return Features(
         x=tensors["x"], y=data.y, ids=data.ids, classes=data.classes, stage=name, pooled=pooled,
         mask=tensors.get("mask"), views=views, weights=weights, seconds=cost.seconds, memory=cost.memory,
-        kept=kept, key=key,
+        kept=kept, key=key, transform=repr(transform),
     )  # fmt: skip

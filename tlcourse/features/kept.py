@@ -28,6 +28,7 @@ class Features:
         seconds, memory: what it cost: wall seconds, and peak MB of the process.
         kept: whether it was read from the cache instead of computed.
         key: name of the file in the cache; None if it cannot be kept.
+        transform: what the data went through before the first stage, in words.
     """
 
     x: torch.Tensor = field(repr=False)
@@ -43,6 +44,7 @@ class Features:
     memory: float = 0.0
     kept: bool = False
     key: str | None = field(default=None, repr=False)
+    transform: str = field(default="", repr=False)
 
     def __len__(self) -> int:
         return len(self.y)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import os
 import sys
+import sysconfig
 import types
 from collections.abc import Iterable, Mapping, Sequence, Set
 from enum import Enum
@@ -77,12 +79,37 @@ def _code(thing) -> str:
         raise _Nameless  # tomorrow a notebook's class may do something else under the same name
     root = sys.modules[kind.__module__.split(".")[0]]
     version = getattr(root, "__version__", None)
-    if version is None:  # a file of the learner's own
-        try:
-            version = hashlib.sha256(Path(sys.modules[kind.__module__].__file__).read_bytes()).hexdigest()
-        except (AttributeError, TypeError, OSError):
-            raise _Nameless from None
+    if version is None or not _installed(root):
+        version = _loaded(kind)
     return f"{kind.__module__}.{kind.__qualname__} {version}"
+
+
+def _loaded(kind: type) -> str:
+    """The code of a learner's own class as it was loaded, with its settings, and its file as it is now."""
+    digest = hashlib.sha256()
+    try:
+        digest.update(Path(sys.modules[kind.__module__].__file__).read_bytes())
+    except (AttributeError, TypeError, OSError):
+        raise _Nameless from None
+    for base in kind.__mro__:
+        if base is not object and not _installed(sys.modules[base.__module__.split(".")[0]]):
+            for name, value in sorted(vars(base).items()):
+                if isinstance(value, types.FunctionType):
+                    digest.update(f"{name}{_bytecode(value.__code__)}".encode())
+                elif isinstance(value, _PLAIN) and not name.startswith("__"):
+                    digest.update(f"{name}{value!r}".encode())
+    return digest.hexdigest()
+
+
+def _bytecode(code: types.CodeType) -> str:
+    inner = [_bytecode(c) if isinstance(c, types.CodeType) else repr(c) for c in code.co_consts]
+    return f"{code.co_code.hex()}{code.co_names}{inner}"
+
+
+def _installed(package) -> bool:
+    places = {sysconfig.get_path(name) for name in ("purelib", "platlib", "stdlib")}
+    file = getattr(package, "__file__", None) or ""
+    return package.__name__ == "tlcourse" or any(file.startswith(place + os.sep) for place in places if place)
 
 
 def _described(thing) -> str:

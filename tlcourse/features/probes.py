@@ -99,6 +99,12 @@ def _check(train: Features, test: Features) -> None:
             f"{test.stage!r} ({x_test.shape[1]})" + (", of other weights." if train.stage == test.stage else "."),
             do="Extract both with the same model at the same stage.",
         )
+    if train.transform and test.transform and train.transform != test.transform:
+        raise CourseError(
+            "Training and test features went through different transforms.",
+            why=f"{train.transform} in training, {test.transform} in the test.",
+            do="Extract both with the same model and size.",
+        )
     if tuple(train.classes) != tuple(test.classes):
         raise CourseError(
             f"The classes differ: {', '.join(train.classes)} in training, {', '.join(test.classes)} in the test.",

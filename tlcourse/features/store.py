@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -17,6 +19,8 @@ from safetensors.torch import save_file
 
 from tlcourse import settings
 
+_verified: set[tuple] = set()
+_OWN = re.compile(r"[0-9a-f]{40}(\.safetensors|\..*\.part)")
 _STALE = 3600.0  # seconds after which a file that nobody finished writing is nobody's
 
 
@@ -42,9 +46,10 @@ def read(key: str) -> dict[str, torch.Tensor] | None:
         try:
             with safe_open(file, framework="pt") as f:
                 tensors = {name: f.get_tensor(name) for name in f.keys()}  # noqa: SIM118 (not a dict)
+                _verify(file, (f.metadata() or {}).get("sha256"), tensors)
         except FileNotFoundError:
             continue
-        except (SafetensorError, OSError):
+        except (SafetensorError, OSError, _Damaged):
             _remove(file)
             continue
         with suppress(OSError):
@@ -66,7 +71,8 @@ def write(key: str, tensors: dict[str, torch.Tensor]) -> bool:
         work = kept / f"{key}.{os.getpid()}-{uuid.uuid4().hex[:8]}.part"
         work.mkdir()
         file = work / "features"
-        save_file({name: t.contiguous() for name, t in tensors.items()}, file)
+        tensors = {name: t.contiguous() for name, t in tensors.items()}
+        save_file(tensors, file, metadata={"sha256": _digest(tensors)})
         with open(file, "r+b") as written:
             os.fsync(written.fileno())
         file.chmod(work.stat().st_mode & 0o666)  # readable for whom the folder is: a class may share it
@@ -79,12 +85,35 @@ def write(key: str, tensors: dict[str, torch.Tensor]) -> bool:
     return True
 
 
+class _Damaged(Exception):
+    """What the file holds is not what was written."""
+
+
+def _digest(tensors: dict[str, torch.Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _verify(file: Path, expected: str | None, tensors: dict[str, torch.Tensor]) -> None:
+    # once in a process and for each version of the file: the whole of it must be read for this
+    facts = file.stat()
+    seen = (str(file), facts.st_ino, facts.st_size)  # a file that is written anew is another one
+    if seen in _verified:
+        return
+    if expected != _digest(tensors):
+        raise _Damaged
+    _verified.add(seen)
+
+
 def clear() -> int:
     """Remove all kept features; returns the bytes that this freed."""
     freed = 0
     for kept in _places():
         for file in kept.glob("*"):
-            if file.suffix in (".safetensors", ".part"):
+            if _is_own(file):
                 with suppress(OSError):
                     freed += sum(f.stat().st_size for f in (file, *file.glob("*")) if f.is_file())
                 _remove(file)
@@ -101,9 +130,13 @@ def _places() -> Iterator[Path]:
     yield seen
 
 
+def _is_own(file: Path) -> bool:
+    return _OWN.fullmatch(file.name) is not None  # what else lies there is somebody's
+
+
 def _make_room(kept: Path, limit: int) -> None:
     files = []
-    for file in kept.glob("*"):
+    for file in filter(_is_own, kept.glob("*")):
         try:
             state = file.stat()
         except OSError:  # another process removed it just now

@@ -7,6 +7,7 @@ from functools import partial
 
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.parameter import is_lazy
 
 from tlcourse.chain import pick, stages
@@ -128,15 +129,22 @@ def _hold(module: nn.Module) -> None:
     # plain function survives deepcopy and pickle, and follows the copy.
     module.eval()
     module.train = partial(_stay_in_eval, module)
+    if isinstance(module, _NormBase):  # torch.optim.swa_utils.update_bn resets statistics to fill them anew
+        module.reset_running_stats = partial(_keep_statistics, module)
     if isinstance(module, Step):
         module.hold(True)
 
 
 def _release(module: nn.Module, training: bool) -> None:
     vars(module).pop("train", None)
+    vars(module).pop("reset_running_stats", None)
     module.training = training
     if isinstance(module, Step):
         module.hold(False)
+
+
+def _keep_statistics(module: nn.Module) -> None:
+    """A frozen norm keeps its statistics."""
 
 
 def _stay_in_eval(module: nn.Module, mode: bool = True) -> nn.Module:

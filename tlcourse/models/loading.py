@@ -53,6 +53,13 @@ def load(
     Introduced in chapter 00.
     """
     names, count = _classes(classes)
+    if size is not None and (isinstance(size, bool) or not isinstance(size, int) or not 16 <= size <= 2048):
+        raise CourseError(
+            f"size={size!r} is not a side of images in pixels.",
+            do="Choose a whole number from 16 to 2048, e.g. size=96.",
+        )
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
+        raise CourseError(f"seed={seed!r} is not a seed.", do="Choose a whole number from 0.")
     make = _maker(name)
     if name.startswith(HUBS) and pretrained and settings.profile() != "full":
         raise CourseError(

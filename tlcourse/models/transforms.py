@@ -63,6 +63,9 @@ class ImageTransform:
                 do="Move the channels to the front, e.g. x.permute(0, 3, 1, 2), and drop an alpha channel.",
             )
         x = x.expand(-1, 3, -1, -1)
+        if not self.squash and max(x.shape[-2:]) > 3 * min(x.shape[-2:]):
+            # only the centre is kept in the end: the rest of a long strip is not worth resizing
+            x = functional.center_crop(x, [min(side, 3 * min(x.shape[-2:])) for side in x.shape[-2:]])
         short = math.floor(self.size / self.crop + 1e-6)  # as timm rounds; the rest is for 256 = 224 / (224 / 256)
         to = [short, short] if self.squash else [short]
         if min(x.shape[-2:]) != short or self.squash:

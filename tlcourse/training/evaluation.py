@@ -52,4 +52,10 @@ def predicted(source: Source, batch: int | None = None) -> torch.Tensor:
     with evaluating(source.model), torch.no_grad():
         logits = torch.cat([source.logits(index).cpu().float() for index in torch.arange(len(source)).split(batch)])
     check_outputs(logits, source.data)
+    if not logits.isfinite().all():
+        raise CourseError(
+            "The model's outputs are not numbers (NaN) or infinite, so there is nothing to score.",
+            why="Its weights have become infinite in training, or the data hold NaN.",
+            do="Load the model anew and train with a smaller learning rate; check features for NaN.",
+        )
     return logits

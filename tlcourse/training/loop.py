@@ -110,6 +110,8 @@ def fit(
                         right += int((logits.argmax(1) == labels).sum())
                         done += 1
                         bar.update()
+                    if not all(p.isfinite().all() for p in source.model.parameters() if p.requires_grad):
+                        raise _diverged(epoch, done, logits, source, index, lr, history)
                     row = {"epoch": epoch, "loss": total / len(source), "accuracy": right / len(source)}
                     if held_out:
                         row |= _scored(held_out)

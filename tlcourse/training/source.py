@@ -11,7 +11,7 @@ from tlcourse.features import Features
 from tlcourse.features.keys import stage_hashes
 from tlcourse.features.modes import augmented, model_device
 from tlcourse.freezing import frozen
-from tlcourse.models import Tokens
+from tlcourse.models import ImageTransform, Tokens
 
 
 class Source:
@@ -135,6 +135,17 @@ def _rest(model: nn.Module, features: Features, training: bool) -> nn.Sequential
             "The features were made by other weights than this model has now.",
             why="The model was trained or reloaded after the features were extracted, or it is another model.",
             do=f'Extract them again: extract(model, data, "{features.stage}").',
+        )
+    own = getattr(model, "transform", None)
+    if (
+        isinstance(own, ImageTransform)
+        and features.transform.startswith("ImageTransform(")
+        and repr(own) != features.transform
+    ):
+        raise CourseError(
+            "The features were made with another transform than this model's.",
+            why=f"They went through {features.transform}, the model has {own!r}.",
+            do=f'Extract them with this model: extract(model, data, "{features.stage}").',
         )
     rest = nn.Sequential()
     for name in names[place + 1 :]:
