@@ -302,3 +302,18 @@ def test_null_bytes_do_no_harm(tmp_path):
     file = write(tmp_path / "a.csv", ROWS)
     file.write_bytes(file.read_bytes() + b"A text with \x00 inside,cats\n")
     assert sum(map(len, read(file).splits)) == 21
+
+
+def test_a_quote_that_is_not_closed_swallows_no_rows(tmp_path):
+    lines = ["text,label", *(f"{t},{name}" for t, name in ROWS)]
+    lines[4] = '"unbalanced start,dogs'
+    lines[12] = 'the end" he said,cats'
+    file = tmp_path / "quotes.csv"
+    file.write_text("\n".join(lines), encoding="utf-8")
+    said = message(file)
+    assert "row 5" in said and "look like rows of their own" in said and "quotation mark" in said
+
+
+def test_a_text_of_several_lines_is_kept(tmp_path):
+    rows = [*ROWS, ("A poem,\nin two lines, of cats", "cats"), ("One more\nline", "dogs")]
+    assert items(read(write(tmp_path / "poems.csv", rows))) == set(rows)

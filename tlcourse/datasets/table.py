@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -57,6 +58,7 @@ def from_csv(
     file = Path(path).expanduser()
     rows, texts, labels, notes = read_columns(file, text, label, encoding, delimiter)
     rows, texts, labels, more = _complete(rows, texts, labels, text, label, drop_missing)
+    _no_swallowed_rows(rows, texts, labels)
     labels = _whole_numbers(labels)
     classes = tuple(sorted(set(labels), key=natural))
     keys = [" ".join(t.casefold().split()) for t in texts]
@@ -151,6 +153,19 @@ def _check_classes(classes, labels, keys, label, text) -> None:
             why=f"There is one only of {', '.join(few[:6])}{f' and {len(few) - 6} more' if len(few) > 6 else ''}.",
             do="Add rows, join small classes into one, or remove them.",
         )
+
+
+def _no_swallowed_rows(rows, texts, labels) -> None:
+    """A quote that is opened and not closed makes one text of many rows, and nobody is told."""
+    known = set(labels)
+    for row, text in zip(rows, texts, strict=True):
+        inside = [line for line in text.splitlines() if re.split(r"[,;\t]", line)[-1].strip() in known]
+        if len(inside) >= 2:
+            raise CourseError(
+                f"The text of row {row} holds {len(inside)} lines that look like rows of their own.",
+                why='A quotation mark (") is opened in that row and not closed.',
+                do='Close it, or double it where it is part of the text ("").',
+            )
 
 
 def _remarks(rows, texts, labels, keys, classes) -> list[str]:
