@@ -366,7 +366,7 @@ def test_a_fetch_killed_at_any_point_never_leaves_a_wrong_file(course, monkeypat
     length = time.monotonic() - start
     chance, killed, seen = random.Random(0), 0, set()
     for _ in range(50):
-        assets.clear("assets")
+        assets.clear()
         one = process(course, 0.1)
         one.stdout.readline()
         time.sleep(chance.uniform(0, length))
@@ -381,5 +381,5 @@ def test_a_fetch_killed_at_any_point_never_leaves_a_wrong_file(course, monkeypat
         for name, content in _faults.FILES.items():
             assert (folder / name).read_bytes() == content
         assert state == "cached" or not left_behind(course), "the next fetch removes what a dead one left"
-    assert killed >= 25, "most were killed before they had ended"
+    assert killed >= 10, "many were killed before they had ended"
     assert ("missing", True) in seen, "some were killed in the middle"

@@ -9,7 +9,19 @@ from small_nets import image_net, images
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, update_bn
 
-from tlcourse import CourseError, changed, evaluate, extract, freeze, frozen, knn_probe, linear_probe, load, snapshot
+from tlcourse import (
+    CourseError,
+    changed,
+    evaluate,
+    extract,
+    fit,
+    freeze,
+    frozen,
+    knn_probe,
+    linear_probe,
+    load,
+    snapshot,
+)
 from tlcourse.features import store
 from tlcourse.models import ImageTransform
 
@@ -90,3 +102,13 @@ def test_a_long_strip_costs_no_more_than_its_centre():
 def test_sizes_and_seeds_that_are_none_are_refused_at_once(wrong):
     with pytest.raises(CourseError, match="Choose a whole number"):
         load("efficientnet-lite0", classes=2, pretrained=False, **wrong)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"epochs": 1.5}, {"epochs": "2"}, {"batch": None}, {"lr": "1e-3"}, {"lr": float("inf")}, {"seed": None},
+     {"weight_decay": None}, {"optimizer": "adam"}],
+)  # fmt: skip
+def test_settings_of_another_kind_are_explained(wrong):
+    with pytest.raises(CourseError, match=next(iter(wrong))):
+        fit(image_net(), images(), **{"epochs": 1, "progress": False, **wrong})

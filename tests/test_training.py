@@ -210,8 +210,8 @@ def named(net, classes):
     ("more", "says"),
     [
         ({"schedule": "cosin"}, "cosine"),
-        ({"epochs": 0}, "1 or more"),
-        ({"batch": 0}, "1 or more"),
+        ({"epochs": 0}, "whole number from 1"),
+        ({"batch": 0}, "whole number from 1"),
         ({"train": images()[:0]}, "empty"),
         ({"train": images().x}, "not on a Tensor"),
         ({"model": image_net(classes=5)}, r"5\] numbers an item; the data have 2"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Iterable
 from difflib import get_close_matches
+from numbers import Integral
 from pathlib import Path
 
 _PACKAGE = str(Path(__file__).parent)
@@ -41,6 +42,17 @@ class CourseError(Exception):
 
     def __reduce__(self):
         return _rebuild, (type(self), self.what, self.why, self.do, self.__dict__)
+
+
+def whole_number(name: str, value: object, low: int = 1) -> int:
+    """`value` if it is a whole number from `low`; else the error that says so.
+
+    >>> whole_number("epochs", 3)
+    3
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < low:
+        raise CourseError(f"{name}={value!r} will not do.", do=f"Choose a whole number from {low}.")
+    return int(value)
 
 
 def _rebuild(cls, what, why, do, state):

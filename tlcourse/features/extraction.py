@@ -11,7 +11,7 @@ from torch import nn
 
 from tlcourse import settings
 from tlcourse.chain import stages
-from tlcourse.errors import CourseError, UnknownName
+from tlcourse.errors import CourseError, UnknownName, whole_number
 from tlcourse.features import store
 from tlcourse.features.kept import Features
 from tlcourse.features.keys import feature_key, stage_hashes
@@ -76,8 +76,9 @@ def extract(
     transform = transform or getattr(model, "transform", None)
     _check(data, transform, augment, views)
     batch = at_once(transform) if batch is None else batch
-    if batch < 1:
-        raise CourseError(f"batch={batch} is not a number of items.", do="Choose a whole number from 1.")
+    whole_number("batch", batch)
+    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+        raise CourseError(f"dtype={dtype!r} does not hold features.", do="Use torch.float32 or torch.float16.")
     drawn = seed if views else 0  # without views nothing is random
     views = views or 1
     hashes = stage_hashes({name: chain[name] for name in list(chain)[: max(map(list(chain).index, names)) + 1]})

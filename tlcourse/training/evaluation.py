@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from tlcourse.errors import CourseError
+from tlcourse.errors import CourseError, whole_number
 from tlcourse.features import Result
 from tlcourse.features.modes import at_once, evaluating
 from tlcourse.hardware import measured
@@ -32,8 +32,8 @@ def evaluate(model: nn.Module, data, *, batch: int | None = None) -> Result:
 
     Introduced in chapter 03.
     """
-    if batch is not None and batch < 1:
-        raise CourseError(f"batch={batch} is not a number of items.", do="Choose a whole number from 1.")
+    if batch is not None:
+        whole_number("batch", batch)
     source = Source(model, data)
     with measured(source.device) as cost:
         logits = predicted(source, batch)

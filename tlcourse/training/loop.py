@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from tlcourse.errors import CourseError
+from tlcourse.errors import CourseError, whole_number
 from tlcourse.features.modes import seeded
 from tlcourse.freezing import parameter_groups
 from tlcourse.hardware import Cost, measured, progress_bar
@@ -74,8 +74,13 @@ def fit(
     """
     if schedule not in SCHEDULES:
         raise CourseError(f"There is no schedule {schedule!r}.", do=f"Choose one of: {', '.join(SCHEDULES)}.")
-    if epochs < 1 or batch < 1:
-        raise CourseError(f"epochs={epochs}, batch={batch}: both must be 1 or more.")
+    epochs, batch, seed = whole_number("epochs", epochs), whole_number("batch", batch), whole_number("seed", seed, 0)
+    if not (isinstance(optimizer, type) or callable(optimizer)):
+        raise CourseError(
+            f"optimizer={optimizer!r} is not a torch optimizer class.",
+            why="fit makes the optimizer itself, from what trains now.",
+            do="Pass the class, e.g. optimizer=torch.optim.SGD.",
+        )
     source = Source(model, train, training=True, augment=augment)
     held_out = None if valid is None else Source(model, valid, training=True)
     if held_out and tuple(valid.classes) != tuple(train.classes):
