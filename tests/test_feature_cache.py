@@ -122,11 +122,11 @@ def test_a_temporary_folder_of_somebody_else_is_not_trusted(tmp_path, monkeypatc
 
 
 def test_a_full_disk_leaves_nothing_half_written(home, monkeypatch):
-    def full(tensors, name, metadata=None):
-        Path(name).write_bytes(b"half")
+    def full(file, size):
+        file.write(b"half")
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(store, "save_file", full)
+    monkeypatch.setattr(store, "_reserve", full)
     features = extract(image_net(), images())
     assert features.x.shape == (24, 8) and list((home / "features").iterdir()) == []
 

@@ -15,7 +15,7 @@ from torchvision.transforms import v2
 
 from tlcourse import CourseError, UnknownName, extract, hardware, load, set_stages, stages
 from tlcourse.datasets import Split
-from tlcourse.features import extraction
+from tlcourse.features import room
 from tlcourse.models import Tokens
 
 
@@ -268,7 +268,7 @@ def test_memory_holds_one_copy_of_the_features():
 
 
 def test_features_that_do_not_fit_are_refused_before_the_kernel_dies(monkeypatch):
-    monkeypatch.setattr(extraction, "free_memory", lambda: (50_000, 50_000))
+    monkeypatch.setattr(room, "free_memory", lambda: (50_000, 50_000))
     with pytest.raises(CourseError, match="pooled=True"):
         extract(image_net(), images(4000), "stem", cache=False)
     assert len(extract(image_net(), images(100), "stem", pooled=True, cache=False)) == 100

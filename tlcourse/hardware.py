@@ -97,6 +97,23 @@ def measured(on=None, interval: float = 0.02):
             cost.memory = torch.cuda.max_memory_allocated(on) / 1e6
 
 
+def threads() -> int:
+    """How many threads a computation should use: the cores that this process may have, a container's share included.
+
+    >>> threads() >= 1
+    True
+    """
+    import torch
+
+    may = [torch.get_num_threads()]
+    with suppress(AttributeError, OSError):  # only Linux tells
+        may.append(len(os.sched_getaffinity(0)))
+    with suppress(OSError, ValueError):  # Binder shows all cores of a big machine and grants about two
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        may.append(max(1, round(int(quota) / int(period))))
+    return max(1, min(may))
+
+
 def free_memory() -> tuple[int, int]:
     """Bytes of memory that are free for this process, and in all; a container's limit (Binder's) included.
 

@@ -46,10 +46,22 @@ def offline() -> bool:
 
 def features_limit() -> int:
     """Bytes that kept features may take on disk; `TLCOURSE_FEATURES_LIMIT_MB`, 2048 by default."""
-    limit = os.environ.get("TLCOURSE_FEATURES_LIMIT_MB") or "2048"
+    return _megabytes("TLCOURSE_FEATURES_LIMIT_MB", "2048")
+
+
+def features_memory() -> int | None:
+    """Bytes of memory that kept features may take before they go to disk; `TLCOURSE_FEATURES_MEMORY_MB`.
+
+    None when nobody has said so: a quarter of what is free then.
+    """
+    return _megabytes("TLCOURSE_FEATURES_MEMORY_MB") if os.environ.get("TLCOURSE_FEATURES_MEMORY_MB") else None
+
+
+def _megabytes(variable: str, usual: str = "") -> int:
+    limit = os.environ.get(variable) or usual
     try:
         return int(float(limit) * 1_000_000)
     except (ValueError, OverflowError):
         raise CourseError(
-            f"TLCOURSE_FEATURES_LIMIT_MB is {limit!r}, which is not a number.", do="Set it to megabytes, e.g. 2048."
+            f"{variable} is {limit!r}, which is not a number.", do="Set it to megabytes, e.g. 2048."
         ) from None

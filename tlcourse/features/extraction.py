@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import nn
@@ -13,10 +14,13 @@ from tlcourse import settings
 from tlcourse.chain import stages
 from tlcourse.errors import CourseError, UnknownName, whole_number
 from tlcourse.features import store
+from tlcourse.features.engine import Engine, planned
+from tlcourse.features.inputs import Inputs
 from tlcourse.features.kept import Features
 from tlcourse.features.keys import feature_key, stage_hashes
-from tlcourse.features.modes import at_once, augmented, evaluating, model_device, seeded
-from tlcourse.hardware import free_memory, measured, progress_bar
+from tlcourse.features.modes import at_once, evaluating, model_device, seeded
+from tlcourse.features.room import Room
+from tlcourse.hardware import measured, progress_bar
 from tlcourse.models import ImageTransform, Tokens
 
 
@@ -32,6 +36,7 @@ def extract(
     batch: int | None = None,
     dtype: torch.dtype = torch.float32,
     cache: bool = True,
+    engine: str | None = None,
     seed: int = 0,
     progress: bool | None = None,
 ) -> Features | dict[str, Features]:
@@ -49,9 +54,11 @@ def extract(
         augment: a random map of uint8 images `[1, c, h, w]`, applied to each image by itself before the transform;
             asks for `views`.
         views: how many random views of each item are kept.
-        batch: items at once; by default 64, and fewer of large images, so that little memory is needed.
+        batch: items at once; by default at most 64, and fewer of large images: so many pass the caches quickest.
         dtype: of the features; `torch.float16` halves their size.
         cache: False neither reads nor keeps.
+        engine: `"torch"`, `"onnxruntime"`, or `"auto"`: ONNX Runtime for a CNN on a processor, where it is installed
+            and gives what torch gives (to 1e-4, verified on the first batch). By default `TLCOURSE_ENGINE`, or auto.
         seed: of the augmentation.
         progress: whether to show a bar; by default where someone looks.
 
@@ -75,40 +82,46 @@ def extract(
             raise UnknownName("stage", name, chain)
     transform = transform or getattr(model, "transform", None)
     _check(data, transform, augment, views)
-    batch = at_once(transform) if batch is None else batch
+    batch = at_once(transform, device=model_device(model)) if batch is None else batch
     whole_number("batch", batch)
     if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
         raise CourseError(f"dtype={dtype!r} does not hold features.", do="Use torch.float32 or torch.float16.")
     drawn = seed if views else 0  # without views nothing is random
     views = views or 1
     hashes = stage_hashes({name: chain[name] for name in list(chain)[: max(map(list(chain).index, names)) + 1]})
+    device = model_device(model)
+    plan = planned(engine, {n: s for n, s in chain.items() if n in hashes}, data.kind, device.type, len(data) * views)
     keys = {
         name: feature_key(
             hashes[name], list(chain.values())[: list(chain).index(name) + 1], transform, augment,
             stage=name, seed=drawn, pooled=pooled, views=views, dtype=str(dtype), data=data.fingerprint,
-            device=model_device(model).type, autocast=_autocast(model_device(model).type),
-        )
+            device=device.type, autocast=_autocast(device.type), engine=plan,
+        ) if cache else None
         for name in names
     }  # fmt: skip
     found: dict[str, Features] = {}
+    make = partial(_features, data, pooled=pooled, views=views, transform=transform, engine=plan)
     for name in names:
-        if cache and keys[name]:
+        if keys[name]:
             with measured() as cost:
                 tensors = store.read(keys[name])
             if tensors is not None and len(tensors.get("x", ())) == len(data):
-                found[name] = _features(
-                    data, tensors, name, pooled, views, hashes[name], keys[name], cost, True, transform
-                )
+                found[name] = make(tensors, name, hashes[name], keys[name], cost, kept=True)
     missing = [n for n in names if n not in found]
     if missing:
-        with measured(model_device(model)) as cost:
-            made = _run(model, chain, data, missing, transform, augment, views, pooled, batch, dtype, seed, progress)
-        for name, tensors in made.items():
-            found[name] = _features(
-                data, tensors, name, pooled, views, hashes[name], keys[name], cost, False, transform
-            )
-            if cache and keys[name]:
-                store.write(keys[name], tensors)
+        with measured(device) as cost:
+            inputs = Inputs(data, transform, augment)
+            rooms, note = _run(
+                model, chain, data, missing, inputs, plan, hashes[missing[-1]], views, pooled, batch, dtype, seed,
+                progress, keys,
+            )  # fmt: skip
+            tensors = {name: room.finish() for name, room in rooms.items()}
+        for name in missing:
+            if keys[name] and not rooms[name].kept:
+                store.write(keys[name], tensors[name])
+            found[name] = make(tensors[name], name, hashes[name], keys[name], cost, kept=False)
+            if note:
+                found[name] = replace(found[name], engine=note)
     return found[stage] if isinstance(stage, str) else {n: found[n] for n in names}
 
 
@@ -158,67 +171,22 @@ def _is_random(transform, x) -> bool:
     return any(isinstance(d, torch.Tensor) and not torch.equal(d, draws[0]) for d in draws)
 
 
-def _run(model, chain, data, names, transform, augment, views, pooled, batch, dtype, seed, progress):
+def _run(model, chain, data, wanted, inputs, plan, weights, views, pooled, batch, dtype, seed, progress, keys):
+    """Send the data through the chain up to the last of the wanted stages; returns rooms, and the engine's note."""
     device, n = model_device(model), len(data)
-    last = max(list(chain).index(name) for name in names)
-    run = dict(list(chain.items())[: last + 1])
-    held: dict[str, dict[str, torch.Tensor]] = {name: {} for name in names}
-    chunks = [(view, part) for view in range(views) for part in _longest_first(data).split(batch)]
+    last = max(list(chain).index(name) for name in wanted)
+    prefix = dict(list(chain.items())[: last + 1])
+    rooms = {name: Room(n, views, inputs.lengths, dtype, keys[name]) for name in wanted}
+    engine = Engine(prefix, wanted, plan, weights)
+    chunks = [(view, part) for view in range(views) for part in inputs.longest_first().split(batch)]
     # The stages too: a set_stages chain may hold modules that are not the model's own.
-    everything = nn.ModuleList([model, *run.values()])
+    everything = nn.ModuleList([model, *prefix.values()])
     with seeded(seed, device), evaluating(everything), torch.no_grad():
-        for view, part in progress_bar(chunks, f"features at {names[-1]}", progress):
-            x = data.x[part] if data.kind == "image" else [data.x[i] for i in part.tolist()]
-            x = transform(augmented(augment, x) if augment else x)
-            if not isinstance(x, (torch.Tensor, Tokens)):
-                raise CourseError(
-                    f"The transform returned a {type(x).__name__}.",
-                    do="Let it return a tensor [n, ...] with all items of the batch, or Tokens for texts.",
-                )
-            x = x.to(device)
-            for name, stage in run.items():
-                x = stage(x)
-                if name in held:
-                    y = _average(x) if pooled else x
-                    if not held[name]:
-                        held[name] = _room(y, n, views, dtype, held)
-                    _put(held[name], y, part, view)
-    return {name: t if views > 1 else {k: v.squeeze(1) for k, v in t.items()} for name, t in held.items()}
-
-
-def _room(x, n, views, dtype, held) -> dict[str, torch.Tensor]:
-    """Where the features of all items will stand, in the order of the data; memory then holds one copy of them."""
-    out, texts = (x.x, True) if isinstance(x, Tokens) else (x, False)
-    shape = (n, views, *out.shape[1:])
-    needed = math.prod(shape) * dtype.itemsize + sum(t.nbytes for tensors in held.values() for t in tensors.values())
-    free, _ = free_memory()
-    if needed > free:  # say so before the kernel dies of it
-        raise CourseError(
-            f"These features would take {needed / 1e9:.1f} GB of memory; {free / 1e9:.1f} GB are free.",
-            why="Before the pool a stage gives a whole map for each image, a vector for each token of a text.",
-            do="Extract with pooled=True, at a later stage, with dtype=torch.float16, or from fewer items.",
-        )
-    room = {"x": torch.zeros(shape, dtype=dtype)}
-    return room | {"mask": torch.zeros(shape[:3], dtype=x.mask.dtype)} if texts else room
-
-
-def _put(room: dict[str, torch.Tensor], x, part, view) -> None:
-    if not isinstance(x, Tokens):
-        room["x"][part, view] = x.to("cpu", room["x"].dtype)
-        return
-    width, more = x.mask.shape[1], x.mask.shape[1] - room["mask"].shape[2]
-    if more > 0:  # fewer letters, but more tokens than the texts before
-        room["x"] = nn.functional.pad(room["x"], (0, 0, 0, more))
-        room["mask"] = nn.functional.pad(room["mask"], (0, more))
-    room["x"][part, view, :width] = x.x.to("cpu", room["x"].dtype)
-    room["mask"][part, view, :width] = x.mask.cpu()
-
-
-def _longest_first(data) -> torch.Tensor:
-    if data.kind == "image":
-        return torch.arange(len(data))
-    # Texts of a length need little padding; the longest come first, so that a lack of memory shows at once.
-    return torch.tensor([len(text) for text in data.x]).argsort(descending=True, stable=True)
+        for view, part in progress_bar(chunks, f"features at {wanted[-1]}", progress):
+            for name, y in engine(inputs(part).to(device)).items():
+                held = sum(room.bytes for room in rooms.values())
+                rooms[name].put(_average(y) if pooled else y, part, view, held)
+    return rooms, engine.note
 
 
 def _average(x):
@@ -235,9 +203,9 @@ def _autocast(device: str) -> str:
     return str(torch.get_autocast_dtype(device)) if on else ""
 
 
-def _features(data, tensors, name, pooled, views, weights, key, cost, kept, transform) -> Features:
+def _features(data, tensors, name, weights, key, cost, kept, *, pooled, views, transform, engine) -> Features:
     return Features(
         x=tensors["x"], y=data.y, ids=data.ids, classes=data.classes, stage=name, pooled=pooled,
-        mask=tensors.get("mask"), views=views, weights=weights, seconds=cost.seconds, memory=cost.memory,
-        kept=kept, key=key, transform=repr(transform),
+        mask=tensors.get("mask"), lengths=tensors.get("lengths"), views=views, weights=weights,
+        seconds=cost.seconds, memory=cost.memory, kept=kept, key=key, transform=repr(transform), engine=engine,
     )  # fmt: skip

@@ -23,12 +23,14 @@ class Features:
         stage: name of the stage whose output this is.
         pooled: whether maps or tokens were averaged to one vector an item.
         mask: `[n, t]` for texts before the pool, else None.
+        lengths: tokens of each text `[n]`, else None; training batches put texts of a length together.
         views: how many random views of each item are kept.
         weights: hash of the stages that the data went through.
         seconds, memory: what it cost: wall seconds, and peak MB of the process.
         kept: whether it was read from the cache instead of computed.
         key: name of the file in the cache; None if it cannot be kept.
         transform: what the data went through before the first stage, in words.
+        engine: what ran the stages.
     """
 
     x: torch.Tensor = field(repr=False)
@@ -38,6 +40,7 @@ class Features:
     stage: str
     pooled: bool = False
     mask: torch.Tensor | None = field(default=None, repr=False)
+    lengths: torch.Tensor | None = field(default=None, repr=False)
     views: int = 1
     weights: str = field(default="", repr=False)
     seconds: float = 0.0
@@ -45,6 +48,7 @@ class Features:
     kept: bool = False
     key: str | None = field(default=None, repr=False)
     transform: str = field(default="", repr=False)
+    engine: str = field(default="torch", repr=False)
 
     def __len__(self) -> int:
         return len(self.y)
@@ -57,6 +61,7 @@ class Features:
             y=self.y[chosen],
             ids=tuple(self.ids[i] for i in chosen.tolist()),
             mask=None if self.mask is None else self.mask[chosen],
+            lengths=None if self.lengths is None else self.lengths[chosen],
         )
 
     def shots(self, k: int, seed: int = 0) -> Features:
@@ -65,12 +70,12 @@ class Features:
 
     def batch(self, index: torch.Tensor, view: int = 0) -> torch.Tensor | Tokens:
         """Items as the next stage takes them, in float32."""
-        x = self.x[index] if self.views == 1 else self.x[index, view % self.views]
+        x = self.x if self.views == 1 else self.x[:, view % self.views]
         if self.mask is None:
-            return x.float()
-        mask = self.mask[index]
-        longest = int(mask.any(0).nonzero().max()) + 1  # padding of longer texts elsewhere would only cost time
-        return Tokens(x[:, :longest].float(), mask[:, :longest])
+            return x[index].float()
+        mask = self.mask if self.views == 1 else self.mask[:, view % self.views]
+        longest = int(mask[index].any(0).nonzero().max()) + 1  # padding of longer texts elsewhere would only cost time
+        return Tokens(x[:, :longest][index].float(), mask[:, :longest][index])
 
     def flat(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Vectors `[n * views, d]` and their class numbers, for a probe."""

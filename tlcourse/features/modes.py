@@ -57,12 +57,14 @@ def model_device(model: nn.Module) -> torch.device:
     return torch.device("cpu") if tensor is None else tensor.device
 
 
-def at_once(transform, usual: int = 64) -> int:
-    """How many items to send through a network at once: fewer of images above 128 pixels, to spare memory.
+def at_once(transform, usual: int = 64, device: torch.device | None = None) -> int:
+    """How many items to send through a network at once: few large images fill a processor's caches, many a GPU.
 
     >>> from tlcourse.models import ImageTransform
-    >>> at_once(ImageTransform(size=96)), at_once(ImageTransform(size=224)), at_once(None)
-    (64, 20, 64)
+    >>> at_once(ImageTransform(size=64)), at_once(ImageTransform(size=128)), at_once(ImageTransform(size=224))
+    (64, 32, 10)
     """
-    side = getattr(transform, "size", None) or 128
-    return max(1, min(usual, usual * 128 * 128 // (side * side)))
+    side, more = getattr(transform, "size", None) or 64, 1
+    if device is not None and device.type != "cpu":
+        more = 8
+    return max(1, min(usual * more, 32 * more * 128 * 128 // (side * side)))

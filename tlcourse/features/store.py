@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import math
 import os
 import re
 import shutil
 import tempfile
 import time
 import uuid
+import weakref
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from tlcourse import settings
 
@@ -60,29 +62,99 @@ def read(key: str) -> dict[str, torch.Tensor] | None:
 
 def write(key: str, tensors: dict[str, torch.Tensor]) -> bool:
     """Keep tensors under a key: whole or not at all. Returns False when there is no room or no right to."""
-    size = sum(t.numel() * t.element_size() for t in tensors.values())
-    if size > settings.features_limit():
+    part = Part.begin(key, {name: (tuple(t.shape), t.dtype) for name, t in tensors.items()})
+    if part is None:
         return False
-    work = None
-    try:
-        kept = folder()
-        _make_room(kept, settings.features_limit() - size)
-        # A folder, since safetensors writes through a temporary file of its own, which a kill would leave behind.
-        work = kept / f"{key}.{os.getpid()}-{uuid.uuid4().hex[:8]}.part"
-        work.mkdir()
-        file = work / "features"
-        tensors = {name: t.contiguous() for name, t in tensors.items()}
-        save_file(tensors, file, metadata={"sha256": _digest(tensors)})
-        with open(file, "r+b") as written:
-            os.fsync(written.fileno())
-        file.chmod(work.stat().st_mode & 0o666)  # readable for whom the folder is: a class may share it
-        os.replace(file, kept / f"{key}.safetensors")
-    except (OSError, SafetensorError):
-        return False
-    finally:
-        if work is not None:
-            _remove(work)
-    return True
+    for name, tensor in tensors.items():
+        part.tensors[name].copy_(tensor)
+    part.finish()
+    return part.kept
+
+
+class Part:
+    """A file of features that is being filled: `finish` puts it under its key, whole or not at all.
+
+    `tensors` are mapped from the file, so that more than the memory holds can be written. What is not finished is
+    removed with the object, or (after a kill) an hour later by whoever makes room.
+    """
+
+    def __init__(self, key: str, work: Path, tensors: dict[str, torch.Tensor], offset: int):
+        self.key, self.work, self.tensors, self.kept = key, work, tensors, False
+        self._offset = offset  # where the checksum stands in the file
+        weakref.finalize(self, _remove, work)
+
+    @classmethod
+    def begin(cls, key: str, shapes: dict[str, tuple[tuple[int, ...], torch.dtype]]) -> Part | None:
+        """Reserve the room for tensors of these shapes; None when there is none, or no right to write."""
+        size = sum(math.prod(shape) * dtype.itemsize for shape, dtype in shapes.values())
+        if not 0 < size <= settings.features_limit():
+            return None
+        work = None
+        try:
+            kept = folder()
+            _make_room(kept, settings.features_limit() - size)
+            work = kept / f"{key}.{os.getpid()}-{uuid.uuid4().hex[:8]}.part"
+            work.mkdir()
+            head, starts = _head(shapes)
+            with open(work / "features", "xb") as file:
+                file.write(head)
+                _reserve(file, len(head) + size)  # a mapped file on a full disk would kill the process later on
+            whole = torch.from_file(str(work / "features"), shared=True, size=len(head) + size, dtype=torch.uint8)
+        except (OSError, RuntimeError):
+            if work is not None:
+                _remove(work)
+            return None
+        tensors = {}
+        for name, (shape, dtype) in shapes.items():
+            start, bytes_ = len(head) + starts[name], math.prod(shape) * dtype.itemsize
+            tensors[name] = whole[start : start + bytes_].view(dtype).view(shape)
+        return cls(key, work, tensors, head.index(_NO_SUM.encode()))
+
+    def finish(self) -> dict[str, torch.Tensor]:
+        """Write the checksum, and put the file under its key; the tensors can be read in any case."""
+        file, final = self.work / "features", self.work.parent / f"{self.key}.safetensors"
+        with suppress(OSError):
+            with open(file, "r+b") as written:
+                written.seek(self._offset)
+                written.write(_digest(self.tensors).encode())
+                os.fsync(written.fileno())
+            self.tensors = {}  # Windows renames no file that is mapped
+            file.chmod(self.work.stat().st_mode & 0o666)  # readable for whom the folder is: a class may share it
+            os.replace(file, final)
+            self.kept, file = True, final
+            _verified.add(_version(final))
+        if not self.tensors:
+            with safe_open(file, framework="pt") as f:
+                self.tensors = {name: f.get_tensor(name) for name in f.keys()}  # noqa: SIM118 (not a dict)
+        _remove(self.work)
+        return self.tensors
+
+
+_NO_SUM = "0" * 64  # replaced by the checksum when all is written
+_DTYPES = {
+    torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16",
+    torch.int64: "I64", torch.int32: "I32", torch.uint8: "U8", torch.bool: "BOOL",
+}  # fmt: skip
+
+
+def _head(shapes) -> tuple[bytes, dict[str, int]]:
+    """The head of a safetensors file (its length, then JSON), and where each tensor starts behind it."""
+    described, starts, at = {"__metadata__": {"sha256": _NO_SUM}}, {}, 0
+    for name, (shape, dtype) in sorted(shapes.items(), key=lambda item: (-item[1][1].itemsize, item[0])):
+        end = at + math.prod(shape) * dtype.itemsize
+        described[name] = {"dtype": _DTYPES[dtype], "shape": list(shape), "data_offsets": [at, end]}
+        starts[name], at = at, end
+    text = json.dumps(described, separators=(",", ":")).encode()
+    text += b" " * (-(len(text) + 8) % 64)  # the tensors begin at a multiple of 64
+    return len(text).to_bytes(8, "little") + text, starts
+
+
+def _reserve(file, size: int) -> None:
+    if hasattr(os, "posix_fallocate"):
+        file.flush()
+        os.posix_fallocate(file.fileno(), 0, size)
+    else:
+        file.truncate(size)
 
 
 class _Damaged(Exception):
@@ -99,13 +171,17 @@ def _digest(tensors: dict[str, torch.Tensor]) -> str:
 
 def _verify(file: Path, expected: str | None, tensors: dict[str, torch.Tensor]) -> None:
     # once in a process and for each version of the file: the whole of it must be read for this
-    facts = file.stat()
-    seen = (str(file), facts.st_ino, facts.st_size)  # a file that is written anew is another one
+    seen = _version(file)
     if seen in _verified:
         return
     if expected != _digest(tensors):
         raise _Damaged
     _verified.add(seen)
+
+
+def _version(file: Path) -> tuple:
+    facts = file.stat()
+    return str(file), facts.st_ino, facts.st_size  # a file that is written anew is another one
 
 
 def clear() -> int:
