@@ -47,7 +47,7 @@ def interrupted(where, times):
     else:
         more["optimizer"] = lambda groups: stopping(groups, times)
     before = snapshot(net)
-    history = fit(net, images(20), epochs=5, batch=10, lr=0.01, **more)
+    history = fit(net, images(20), epochs=5, batch=10, lr=0.01, keep=False, **more)
     net.transform = Scale()
     return net, history, before
 
@@ -82,7 +82,7 @@ def test_the_history_so_far_comes_back_and_the_model_is_usable(where, times, cap
 def test_an_interrupt_while_validating_loses_that_epoch_only():
     net = freeze(image_net())
     net.transform = Stops(Scale(), 5)  # an epoch takes two batches and one of validation
-    history = fit(net, images(20), images(8), epochs=5, batch=10)
+    history = fit(net, images(20), images(8), epochs=5, batch=10, keep=False)
     assert history.interrupted and len(history) == 1
     assert not any(module.training for module in net.modules())
 

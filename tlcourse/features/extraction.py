@@ -141,7 +141,7 @@ def _check(data, transform, augment, views) -> None:
         )
     if views is not None and (not isinstance(views, int) or views < 1):
         raise CourseError(f"views={views!r} is not a number of views.", do="Choose a whole number from 1.")
-    random = augment is not None or (data.kind == "image" and _is_random(transform, data.x[:4]))
+    random = augment is not None or (data.kind == "image" and is_random(transform, data.x[:4]))
     if random and views is None:
         raise CourseError(
             "The images would be changed at random, and the features kept of one such draw.",
@@ -159,7 +159,8 @@ _RANDOM = re.compile(
 )
 
 
-def _is_random(transform, x) -> bool:
+def is_random(transform, x) -> bool:
+    """Whether a transform gives other model input each time for the same images."""
     if isinstance(transform, ImageTransform):
         return False
     if _RANDOM.search(repr(transform)):

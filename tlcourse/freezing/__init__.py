@@ -3,5 +3,6 @@
 from tlcourse.freezing.freeze import freeze, frozen, unfreeze
 from tlcourse.freezing.groups import parameter_groups
 from tlcourse.freezing.proof import audit, changed, snapshot
+from tlcourse.freezing.still import still
 
-__all__ = ["audit", "changed", "freeze", "frozen", "parameter_groups", "snapshot", "unfreeze"]
+__all__ = ["audit", "changed", "freeze", "frozen", "parameter_groups", "snapshot", "still", "unfreeze"]

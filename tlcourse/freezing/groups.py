@@ -20,25 +20,23 @@ def parameter_groups(
 ) -> list[dict]:
     """Parameter groups of the stages that train now, for any torch optimizer.
 
-        Arguments:
-            model: any model whose `stages` are known.
-            lr: learning rate of the last stage with parameters, the head.
-            decay: each stage further from the head has its rate multiplied by this; 1 gives one rate to all. A
-                stage's rate depends on its place in the whole chain, not on what else is frozen.
-            head_lr: a rate for the head of its own; the stages below then start from `lr`.
-            weight_decay: of matrices and kernels; biases and the scales of norms never decay.
+    Arguments:
+        model: any model whose `stages` are known.
+        lr: learning rate of the last stage with parameters, the head.
+        decay: each stage further from the head has its rate multiplied by this; 1 gives one rate to all. A
+            stage's rate depends on its place in the whole chain, not on what else is frozen.
+        head_lr: a rate for the head of its own; the stages below then start from `lr`.
+        weight_decay: of matrices and kernels; biases and the scales of norms never decay.
 
-        Returns a list of dicts with `params`, `lr`, `weight_decay` and `stage`.
-        Raises `CourseError` when nothing trains.
+    Returns a list of dicts with `params`, `lr`, `weight_decay` and `stage`.
+    Raises `CourseError` when nothing trains.
 
-        >>> from numbers import Real
+    >>> from torch import nn
+    >>> net = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
+    >>> [(g["stage"], g["lr"]) for g in parameter_groups(net, lr=1.0, decay=0.5)]
+    [('0', 0.5), ('2', 1.0)]
 
-    from torch import nn
-        >>> net = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
-        >>> [(g["stage"], g["lr"]) for g in parameter_groups(net, lr=1.0, decay=0.5)]
-        [('0', 0.5), ('2', 1.0)]
-
-        Howard and Ruder 2018 (discriminative fine-tuning); chapter 04.
+    Howard and Ruder 2018 (discriminative fine-tuning); chapter 04.
     """
     given = {"lr": lr, "decay": decay, "head_lr": 0.0 if head_lr is None else head_lr, "weight_decay": weight_decay}
     for name, value in given.items():

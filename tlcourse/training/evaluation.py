@@ -8,20 +8,23 @@ from torch.nn import functional as F
 
 from tlcourse.errors import CourseError, whole_number
 from tlcourse.features import Result
-from tlcourse.features.modes import at_once, evaluating
+from tlcourse.features.modes import at_once, evaluating, model_device
 from tlcourse.hardware import measured
-from tlcourse.training.source import Source, check_outputs
+from tlcourse.training.keeping import keep_prefix
+from tlcourse.training.source import Source, check_data, check_outputs
 
 
-def evaluate(model: nn.Module, data, *, batch: int | None = None) -> Result:
+def evaluate(model: nn.Module, data, *, batch: int | None = None, keep: bool | None = None) -> Result:
     """Score a model: accuracy with its interval, mean cross-entropy, and every prediction.
 
-    The model is scored in evaluation mode and is given back as it was.
+    The model is scored in evaluation mode and is given back as it was. What frozen first stages give is kept, so
+    that the next head or the next epoch is scored without computing it again.
 
     Arguments:
         model: a classifier with a `transform`.
         data: a `Split`, or `Features` of one of the model's stages.
-        batch: items at once; by default 64, and fewer of large images.
+        batch: items at once; by default at most 64, and fewer of large images.
+        keep: False runs the frozen stages again.
 
     Returns a `Result`. Raises `CourseError` when data and model do not go together.
 
@@ -34,8 +37,9 @@ def evaluate(model: nn.Module, data, *, batch: int | None = None) -> Result:
     """
     if batch is not None:
         whole_number("batch", batch)
-    source = Source(model, data)
-    with measured(source.device) as cost:
+    check_data(model, data)  # before anything is computed
+    with measured(model_device(model)) as cost:
+        source = Source(model, keep_prefix(model, data, keep=keep, progress=False).train)
         logits = predicted(source, batch)
     return Result.of(
         data.y.numpy(),
@@ -48,9 +52,14 @@ def evaluate(model: nn.Module, data, *, batch: int | None = None) -> Result:
 
 def predicted(source: Source, batch: int | None = None) -> torch.Tensor:
     """Logits `[n, classes]` of all items in evaluation mode, on the CPU."""
-    batch = batch or at_once(getattr(source.model, "transform", None))
-    with evaluating(source.model), torch.no_grad():
-        logits = torch.cat([source.logits(index).cpu().float() for index in torch.arange(len(source)).split(batch)])
+    batch = batch or at_once(getattr(source.model, "transform", None), device=source.device)
+    parts, order = [], source.in_order(batch)
+    with evaluating(nn.ModuleList([source.model, source.run])), torch.no_grad():
+        for index in order:
+            parts.append(source.run(source.batch(index)).cpu().float())
+    found = torch.cat(parts)
+    logits = torch.empty_like(found)
+    logits[torch.cat(order)] = found
     check_outputs(logits, source.data)
     if not logits.isfinite().all():
         raise CourseError(

@@ -17,6 +17,8 @@ class History:
         memory: peak MB of the process (on a GPU: what torch allocated there).
         interrupted: whether the run was stopped from outside before its last epoch.
         note: what a reader should know, e.g. where it stopped.
+        keeping: one line that says what was computed once and kept, or why nothing was.
+        resumed: after which epoch the run went on from a checkpoint; 0 for a run from the start.
 
     >>> History([{"epoch": 1, "loss": 0.7, "accuracy": 0.5, "seconds": 0.1}], seconds=0.1)
     History of 1 epoch in 0.1 s
@@ -28,6 +30,8 @@ class History:
     memory: float = 0.0
     interrupted: bool = False
     note: str = ""
+    keeping: str = ""
+    resumed: int = 0
 
     def to_frame(self):
         """The rows as a pandas table, an epoch a row."""
@@ -51,9 +55,11 @@ class History:
                 if name not in ("epoch", "seconds")
             ]
             lines.append(f"  epoch {row['epoch']}: {', '.join(figures)}")
-        if self.note:
-            lines.append(f"  {self.note}")
-        return "\n".join(lines)
+        return "\n".join([*lines, *(f"  {line}" for line in self._said())])
+
+    def _said(self) -> list[str]:
+        again = f"Went on from a checkpoint after epoch {self.resumed}." if self.resumed else ""
+        return [line for line in (self.keeping, again, self.note) if line]
 
     def _repr_html_(self) -> str:
         names = list(self.rows[0]) if self.rows else []
@@ -62,5 +68,5 @@ class History:
         for row in self.rows:
             cells = "".join(f"<td>{row[n]}</td>" if n == "epoch" else f"<td>{row[n]:.3f}</td>" for n in names)
             body += f"<tr>{cells}</tr>"
-        foot = f"{self.seconds:.1f} s in all, at most {self.memory:.0f} MB of memory. {escape(self.note)}"
+        foot = f"{self.seconds:.1f} s in all, at most {self.memory:.0f} MB of memory. {escape(' '.join(self._said()))}"
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><p>{foot}</p>"

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-import math
-import time
+import os
 from collections.abc import Callable
 
 import torch
 from torch import nn
-from torch.nn import functional as F
+from torch.optim.lr_scheduler import LambdaLR
 
 from tlcourse.errors import CourseError, whole_number
-from tlcourse.features.modes import seeded
+from tlcourse.features import Features
+from tlcourse.features.modes import model_device, seeded
 from tlcourse.freezing import parameter_groups
-from tlcourse.hardware import Cost, measured, progress_bar
-from tlcourse.training.evaluation import predicted
+from tlcourse.hardware import Cost, measured
+from tlcourse.training.best import Best
+from tlcourse.training.checkpoint import Checkpoint
+from tlcourse.training.diagnosis import remarks
 from tlcourse.training.history import History
-from tlcourse.training.source import Source, check_outputs
-
-SCHEDULES = ("constant", "cosine")
-
-
-class Diverged(CourseError):
-    """The loss became NaN or infinite; `.history` holds the epochs before."""
+from tlcourse.training.keeping import keep_prefix
+from tlcourse.training.objective import Objective
+from tlcourse.training.precision import Precision
+from tlcourse.training.run import Run
+from tlcourse.training.schedules import check_schedule, share, steps_of
+from tlcourse.training.source import Source, check_data
+from tlcourse.training.step import Step
+from tlcourse.training.team import Team
 
 
 def fit(
@@ -38,14 +41,26 @@ def fit(
     weight_decay: float = 0.0,
     optimizer: Callable = torch.optim.AdamW,
     schedule: str = "constant",
-    loss: Callable = F.cross_entropy,
+    warmup: float | None = None,
+    loss: Callable | None = None,
+    label_smoothing: float = 0.0,
+    class_weights=None,
+    penalty: Callable | None = None,
     augment: Callable | None = None,
+    views: int | None = None,
+    mix: str | Callable | None = None,
+    patience: int | None = None,
+    keep: bool | None = None,
+    precision: str = "auto",
+    compile: bool = False,
+    checkpoint: str | os.PathLike | None = None,
     seed: int = 0,
     progress: bool | None = None,
 ) -> History:
     """Train the stages that are not frozen, in place.
 
-    From features kept at a stage only the stages behind it are run, with the same result as from the data themselves.
+    What the frozen first stages give is computed once and kept, where that pays; the history says so. The result is
+    the same as without. Under `accelerate launch` several processes share each batch, with the same result as one.
 
     Arguments:
         model: a classifier with a `transform`, frozen as far as you like.
@@ -54,10 +69,22 @@ def fit(
         epochs: passes over the data.
         lr, decay, head_lr, weight_decay: as in `parameter_groups`.
         batch: items a step; the batches of an epoch differ by at most one item, so none is left with a single one.
+            Texts of about one length come together.
         optimizer: a torch optimizer class, made here from what trains now.
-        schedule: `"constant"`, or `"cosine"` from `lr` to zero after a warm-up over the first tenth.
-        loss: (logits `[n, classes]`, labels `[n]`) -> scalar.
+        schedule, warmup: `"constant"`, or `"cosine"` or `"linear"` from `lr` to zero after a warm-up over this share
+            of the steps; by default a tenth, and none for `"constant"`.
+        loss: (logits `[n, classes]`, labels `[n]`) -> scalar, a mean over items; by default cross-entropy.
+        label_smoothing: share of each label that is spread over all classes.
+        class_weights: `"balanced"`, or one number a class.
+        penalty: a function whose value is added to the loss, e.g. `l2_sp(model)`.
         augment: a random map of uint8 images `[1, c, h, w]`, applied to each image by itself.
+        views: with `augment`, keep so many random views of each image behind the frozen stages; they take turns.
+        mix: `"mixup"` or `"cutmix"`, or a map of (model input, labels).
+        patience: stop when the validation loss has not fallen for so many epochs, and go back to the best epoch.
+        keep: True or False to keep what the frozen stages give in any case, or never; by default where it pays.
+        precision: `"float32"`, `"bfloat16"`, `"float16"`, or `"auto"`: what the hardware really supports.
+        compile: whether torch.compile makes the trained stages faster; it takes about a minute to begin with.
+        checkpoint: a file that holds the state after each epoch; a run with the same settings goes on from it.
         seed: of the order of the items, of dropout and of augmentation.
         progress: whether to show a bar; by default where someone looks.
 
@@ -70,133 +97,118 @@ def fit(
     >>> len(fit(model, load_dataset("faces").train[:8], epochs=2))
     2
 
-    Introduced in chapter 03.
+    Introduced in chapter 03; what it can do besides, in chapter 04.
     """
-    if schedule not in SCHEDULES:
-        raise CourseError(f"There is no schedule {schedule!r}.", do=f"Choose one of: {', '.join(SCHEDULES)}.")
     epochs, batch, seed = whole_number("epochs", epochs), whole_number("batch", batch), whole_number("seed", seed, 0)
-    if not (isinstance(optimizer, type) or callable(optimizer)):
+    warmup = check_schedule(schedule, warmup)
+    _check(model, optimizer, train, valid, patience, views, augment, mix)
+    objective, device = Objective(train, loss, label_smoothing, class_weights, mix, penalty), model_device(model)
+    groups = parameter_groups(model, lr, decay=decay, head_lr=head_lr, weight_decay=weight_decay)
+    settings = {
+        "epochs": epochs, "lr": lr, "batch": batch, "decay": decay, "head_lr": head_lr, "weight_decay": weight_decay,
+        "optimizer": getattr(optimizer, "__name__", optimizer), "schedule": schedule, "warmup": warmup, "seed": seed,
+        "label_smoothing": label_smoothing, "class_weights": class_weights, "mix": mix, "views": views,
+        "augment": augment, "patience": patience, "precision": precision, "train": _identity(train),
+        "trains": ", ".join(dict.fromkeys(group["stage"] for group in groups)),
+    }  # fmt: skip
+    precision = Precision(precision, device, small=len({group["stage"] for group in groups}) == 1)
+    saved = None if checkpoint is None else Checkpoint(checkpoint, model, settings)
+    team, history, cost, run = Team(device), History(), Cost(), None
+    show = progress if team.leads else False
+    try:
+        with measured(device) as cost, seeded(seed, device):
+            with team.first():
+                kept = keep_prefix(
+                    model, train, valid,
+                    epochs=epochs, augment=augment, views=views, mix=mix, keep=keep, progress=show,
+                )  # fmt: skip
+            history.keeping = kept.line
+            source = Source(model, kept.train, training=True, augment=None if views else augment)
+            steps = max(1, min(steps_of(len(source), batch), len(source) // team.size))
+            made = _made(optimizer, groups)
+            behind = torch.compile(source.run) if compile else source.run
+            run = Run(
+                source=source,
+                held_out=None if valid is None else Source(model, kept.valid, training=True),
+                step=Step(source, team.wrap(behind), objective, made, precision, team),
+                schedule=LambdaLR(made, lambda step: share(step, epochs * steps, schedule, warmup)),
+                order=torch.Generator().manual_seed(seed),
+                epochs=epochs,
+                steps=steps,
+                history=history,
+                best=Best(model, patience),
+                checkpoint=saved,
+                lr=lr,
+                show=show,
+                writes=team.leads,
+            )
+            run.resume()
+            run.go()
+            said = [*run.best.restore(), *remarks(train, history, lr, loss is None and penalty is None)]
+            if run.step.parts > 1:
+                said.append("The device's memory was too small for a batch, so each went through in two halves.")
+            history.note = " ".join(said)
+    except KeyboardInterrupt:
+        history.interrupted, history.note = True, _where(history, epochs, run)
+        print(history.note)
+    finally:
+        history.seconds, history.memory = history.seconds + cost.seconds, cost.memory
+    return history
+
+
+def _where(history: History, epochs: int, run: Run | None) -> str:
+    if run is None:
+        return "Interrupted before the first step, while the frozen stages were computed. The model is as it was."
+    where = f"in epoch {len(history) + 1} of {epochs}, after {run.done} of its {run.steps} batches"
+    if len(history) == epochs:
+        where = "after the last epoch"
+    return f"Interrupted {where}. The model keeps what it has learned so far."
+
+
+def _made(optimizer: Callable, groups: list[dict]) -> torch.optim.Optimizer:
+    """The optimizer; torch's own run all their arithmetic in one loop where they can (`fused`)."""
+    devices = {p.device.type for group in groups for p in group["params"]}
+    floats = all(p.dtype in (torch.float32, torch.float64) for group in groups for p in group["params"])
+    if optimizer in (torch.optim.AdamW, torch.optim.Adam, torch.optim.SGD) and floats and devices <= {"cpu", "cuda"}:
+        return optimizer(groups, fused=True)
+    return optimizer(groups)
+
+
+def _identity(train) -> str:
+    return f"{train.key or train.weights} {len(train)}" if isinstance(train, Features) else train.fingerprint
+
+
+def _check(model, optimizer, train, valid, patience, views, augment, mix) -> None:
+    if not callable(optimizer):
         raise CourseError(
             f"optimizer={optimizer!r} is not a torch optimizer class.",
             why="fit makes the optimizer itself, from what trains now.",
             do="Pass the class, e.g. optimizer=torch.optim.SGD.",
         )
-    source = Source(model, train, training=True, augment=augment)
-    held_out = None if valid is None else Source(model, valid, training=True)
-    if held_out and tuple(valid.classes) != tuple(train.classes):
+    check_data(model, train)
+    if valid is not None:
+        check_data(model, valid)
+        if tuple(valid.classes) != tuple(train.classes):
+            ours, theirs = ", ".join(train.classes), ", ".join(valid.classes)
+            raise CourseError(
+                f"The classes differ: {ours} in training, {theirs} in validation.",
+                do="Take both from one data set.",
+            )
+    if patience is not None:
+        whole_number("patience", patience)
+        if valid is None:
+            raise CourseError(
+                "patience= needs validation data: it waits for the validation loss to fall.",
+                do="Pass them, e.g. fit(model, data.train, data.valid, ...).",
+            )
+    if views is not None:
+        whole_number("views", views)
+        if augment is None:
+            raise CourseError("views= keeps random views, and nothing is random.", do="Pass augment= as well.")
+    if mix is not None and getattr(train, "kind", "") != "image":
+        raise CourseError("Only raw images can be mixed.", do="Pass the split of images itself, or leave out mix=.")
+    if any(p.dtype in (torch.float16, torch.bfloat16) for p in model.parameters() if p.requires_grad):
         raise CourseError(
-            f"The classes differ: {', '.join(train.classes)} in training, {', '.join(valid.classes)} in validation.",
-            do="Take both from one data set.",
+            "The weights are in half precision, in which small updates are lost.",
+            do='Call model.float() first; precision="bfloat16" computes in half precision where that is safe.',
         )
-    groups = parameter_groups(model, lr, decay=decay, head_lr=head_lr, weight_decay=weight_decay)
-    steps = math.ceil(len(source) / batch)
-    if batch > 1:  # no batch of one item: BatchNorm cannot work on it
-        steps = max(1, min(steps, len(source) // 2))
-    history, cost, done = History(), Cost(), 0
-    try:
-        with measured(source.device) as cost, seeded(seed, source.device):
-            order = torch.Generator().manual_seed(seed)
-            opt = optimizer(groups)
-            scheduler = torch.optim.lr_scheduler.LambdaLR(opt, lambda step: _share(step, epochs * steps, schedule))
-            bar = progress_bar(None, "training", progress, total=epochs * steps)
-            try:
-                for epoch in range(1, epochs + 1):
-                    start, total, right, done = time.perf_counter(), 0.0, 0, 0
-                    model.train()
-                    for index in torch.randperm(len(source), generator=order).tensor_split(steps):
-                        logits, value, labels = _forward(source, index, epoch, loss)
-                        if not torch.isfinite(value):
-                            raise _diverged(epoch, done, logits, source, index, lr, history)
-                        opt.zero_grad(set_to_none=True)
-                        value.backward()
-                        opt.step()
-                        scheduler.step()
-                        total += value.item() * len(index)
-                        right += int((logits.argmax(1) == labels).sum())
-                        done += 1
-                        bar.update()
-                    if not all(p.isfinite().all() for p in source.model.parameters() if p.requires_grad):
-                        raise _diverged(epoch, done, logits, source, index, lr, history)
-                    row = {"epoch": epoch, "loss": total / len(source), "accuracy": right / len(source)}
-                    if held_out:
-                        row |= _scored(held_out)
-                    history.rows.append(row | {"seconds": time.perf_counter() - start})
-                    bar.set_postfix({k: f"{v:.3f}" for k, v in row.items() if k != "epoch"}, refresh=False)
-            finally:
-                model.eval()
-                opt.zero_grad(set_to_none=True)
-                bar.close()
-    except KeyboardInterrupt:
-        history.interrupted = True
-        finished = len(history) == epochs
-        where = f"in epoch {len(history) + 1} of {epochs}, after {done} of its {steps} batches"
-        history.note = (
-            f"Interrupted {'after the last epoch' if finished else where}. The model keeps what it has learned so far."
-        )
-        print(history.note)
-    finally:
-        history.seconds, history.memory = cost.seconds, cost.memory
-    return history
-
-
-def _forward(source: Source, index: torch.Tensor, epoch: int, loss: Callable):
-    try:
-        logits = source.logits(index, view=epoch - 1)
-    except ValueError as error:
-        if "more than 1 value per channel" not in str(error):
-            raise
-        raise CourseError(
-            "BatchNorm cannot train on a batch of one item.",
-            why="It normalises by the spread of the batch, and one item has none.",
-            do="Choose batch=2 or more, give more items, or freeze the stages that have BatchNorm.",
-        ) from error
-    check_outputs(logits, source.data)
-    labels = source.labels(index)
-    value = loss(logits, labels)
-    if not isinstance(value, torch.Tensor) or value.numel() != 1:
-        raise CourseError(
-            "The loss must be one number for the batch.",
-            do='Pass a function or an object, e.g. loss=nn.CrossEntropyLoss(), and leave out reduction="none".',
-        )
-    return logits, value, labels
-
-
-def _scored(source: Source) -> dict[str, float]:
-    logits, labels = predicted(source), source.data.y
-    accuracy = float((logits.argmax(1) == labels).double().mean())
-    return {"valid_loss": float(F.cross_entropy(logits, labels)), "valid_accuracy": accuracy}
-
-
-def _share(step: int, total: int, schedule: str) -> float:
-    if schedule == "constant":
-        return 1.0
-    warm = max(1, total // 10)
-    if step < warm:
-        return (step + 1) / warm
-    return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, total - warm)))
-
-
-def _diverged(epoch, done, logits, source, index, lr, history) -> Diverged:
-    moved = epoch > 1 or done > 0
-    if not source.finite(index):
-        why = "The input of this batch holds NaN or infinite values."
-        do = "Look for them in the data, and use the model's own transform."
-    elif logits.isfinite().all():
-        why = "The outputs are finite but the loss is not: it may divide by zero, or take the logarithm of zero."
-        do = "Look into the loss function."
-    elif not moved and not all(t.isfinite().all() for t in source.model.state_dict().values()):
-        why = "The weights held NaN or infinite values before the first step: an earlier run may have diverged."
-        do = "Load the model anew."
-    elif moved:
-        why = f"The weights or outputs have grown beyond all numbers: the learning rate ({lr:g}) is too large."
-        do = f"Load the model anew (this one is spoilt) and try lr={lr / 10:g}."
-    else:
-        why = "The outputs overflow at the first step: the input has another scale than the weights expect."
-        do = "Use the model's own transform."
-    error = Diverged(
-        f"The loss is not a number in epoch {epoch}, after {done} batches; training stopped.",
-        why=why,
-        do=f"{do} The epochs so far are in the error's .history.",
-    )
-    error.history = history
-    return error

@@ -8,83 +8,82 @@ from torch import nn
 from tlcourse.chain import stages
 from tlcourse.errors import CourseError
 from tlcourse.features import Features
+from tlcourse.features.inputs import Inputs
 from tlcourse.features.keys import stage_hashes
-from tlcourse.features.modes import augmented, model_device
-from tlcourse.freezing import frozen
+from tlcourse.features.modes import model_device
+from tlcourse.freezing import frozen, still
 from tlcourse.models import ImageTransform, Tokens
 
 
 class Source:
-    """Logits and labels of any items of the data, by their numbers.
+    """Batches of any items of the data, by their numbers, and the modules that they go through.
 
     Arguments:
         model: the model that is trained or scored.
         data: a `Split`, or `Features` of one of the model's stages.
         training: whether gradients will flow; the stages before kept features must then be frozen.
         augment: a random map of uint8 images, drawn anew for each image.
+
+    `run` is what a batch goes through: the model, or its stages behind the kept features. `lengths` holds the tokens
+    of each text, or is None.
     """
 
     def __init__(self, model: nn.Module, data, training: bool = False, augment=None):
         self.model, self.data, self.augment = model, data, augment
         self.device = model_device(model)
-        if not hasattr(data, "y") or not hasattr(data, "classes"):
-            raise CourseError(
-                f"A model is trained and scored on a split of data or on features, not on a {type(data).__name__}.",
-                do="Pass data.train, data.valid, data.test, or what extract(model, data.train) returned.",
-            )
-        if not len(data):
-            raise CourseError("The data are empty.", do="Check how they were split or selected.")
-        named = tuple(getattr(model, "classes", ()))
-        if named != tuple(data.classes) and sorted(named) == sorted(data.classes):
-            raise CourseError(
-                f"The model counts the classes as {', '.join(named)}, the data as {', '.join(data.classes)}.",
-                why="The same number means another class to each of them.",
-                do="Load the model with classes=data.classes, in the order of the data.",
-            )
+        self.dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
+        check_data(model, data)
         if isinstance(data, Features):
-            self._rest = _rest(model, data, training)
+            self.run = _rest(model, data, training)
         elif getattr(model, "transform", None) is None:
             raise CourseError(
                 "The model has no transform of its own.",
                 do="Load it with load(...), or set model.transform = a function from a raw batch to the model's input.",
             )
+        else:
+            self.run = model
         if augment is not None and (isinstance(data, Features) or data.kind != "image"):
             raise CourseError(
                 "Only raw images can be augmented.",
                 why="Kept features are what they are, and texts have no pixels.",
                 do="Pass the split itself, or extract(..., augment=..., views=n).",
             )
+        if isinstance(data, Features):
+            self._kept = _near(data, self.device)
+            self.lengths = data.lengths
+        else:
+            self._inputs = Inputs(data, model.transform, augment)
+            self.lengths = self._inputs.lengths
+            _check_lengths(model, self._inputs)
 
     def __len__(self) -> int:
         return len(self.data)
 
-    def logits(self, index: torch.Tensor, view: int = 0) -> torch.Tensor:
-        """Logits `[len(index), classes]`, on the model's device."""
-        x = self._input(index, view)
-        if not isinstance(self.data, Features):
-            return self.model(x)
-        self._rest.train(self.model.training)  # also what a set_stages chain holds beside the model
-        return self._rest(x)
+    def train(self, mode: bool) -> None:
+        """Training or evaluation mode, also of what a set_stages chain holds beside the model."""
+        self.model.train(mode)
+        if self.run is not self.model:
+            self.run.train(mode)
 
-    def finite(self, index: torch.Tensor) -> bool:
-        """Whether what goes into the model is free of NaN and infinite values."""
-        x = self._input(index, 0)
-        x = x.x if isinstance(x, Tokens) else x
-        return not isinstance(x, torch.Tensor) or bool(x.isfinite().all())
-
-    def _input(self, index: torch.Tensor, view: int):
-        if isinstance(self.data, Features):
-            return _to(self.data.batch(index, view), self.device)
-        if self.data.kind == "image":
-            x = self.data.x[index]
-            x = augmented(self.augment, x) if self.augment else x
-        else:
-            x = [self.data.x[i] for i in index.tolist()]
-        return _to(self.model.transform(x), self.device)
+    def batch(self, index: torch.Tensor, view: int = 0):
+        """What goes into `run`, on the model's device and in its precision."""
+        x = self._kept.batch(index, view) if isinstance(self.data, Features) else self._inputs(index)
+        return _to(x, self.device, self.dtype)
 
     def labels(self, index: torch.Tensor) -> torch.Tensor:
         """Class numbers `[len(index)]`, on the model's device."""
         return self.data.y[index].to(self.device)
+
+    def finite(self, index: torch.Tensor) -> bool:
+        """Whether what goes into the model is free of NaN and infinite values."""
+        x = self.batch(index)
+        x = x.x if isinstance(x, Tokens) else x
+        return not isinstance(x, torch.Tensor) or bool(x.isfinite().all())
+
+    def in_order(self, batch: int) -> tuple[torch.Tensor, ...]:
+        """All items, a batch at a time, texts of a length together."""
+        order = torch.arange(len(self)) if self.lengths is None else self.lengths.argsort(descending=True, stable=True)
+        return order.split(batch)
 
 
 def check_outputs(logits: torch.Tensor, data) -> None:
@@ -95,6 +94,24 @@ def check_outputs(logits: torch.Tensor, data) -> None:
             why="Each class needs one output.",
             do="Load the model with a head for them: load(name, classes=data.classes).",
         )
+
+
+def check_data(model: nn.Module, data) -> None:
+    """Say so when something cannot be trained or scored on, or counts its classes otherwise than the model."""
+    if not hasattr(data, "y") or not hasattr(data, "classes"):
+        raise CourseError(
+            f"A model is trained and scored on a split of data or on features, not on a {type(data).__name__}.",
+            do="Pass data.train, data.valid, data.test, or what extract(model, data.train) returned.",
+        )
+    if not len(data):
+        raise CourseError("The data are empty.", do="Check how they were split or selected.")
+    named = tuple(getattr(model, "classes", ()))
+    if named != tuple(data.classes) and sorted(named) == sorted(data.classes):
+        raise CourseError(
+            f"The model counts the classes as {', '.join(named)}, the data as {', '.join(data.classes)}.",
+            why="The same number means another class to each of them.",
+            do="Load the model with classes=data.classes, in the order of the data.",
+        )
     if not 0 <= int(data.y.min()) <= int(data.y.max()) < len(data.classes):
         raise CourseError(
             f"The labels go from {int(data.y.min())} to {int(data.y.max())}; there are {len(data.classes)} classes.",
@@ -102,8 +119,37 @@ def check_outputs(logits: torch.Tensor, data) -> None:
         )
 
 
-def _to(x, device):
-    return x.to(device) if isinstance(x, (torch.Tensor, Tokens)) else x
+def _check_lengths(model: nn.Module, inputs: Inputs) -> None:
+    config = next((m.config for m in model.modules() if hasattr(m, "config")), None)
+    most = getattr(config, "max_position_embeddings", None)
+    if inputs.lengths is None or most is None or int(inputs.lengths.max()) <= most:
+        return
+    raise CourseError(
+        f"The longest text has {int(inputs.lengths.max())} tokens; this model has positions for {most}.",
+        do=f"Cut texts off earlier: model.transform = TextTransform(model.tokenizer, max_length={min(most, 128)}).",
+    )
+
+
+def _near(data: Features, device: torch.device) -> Features:
+    """Features where they are read fastest: small sets on the GPU itself, others in memory it can fetch from."""
+    if device.type != "cuda":
+        return data
+    from dataclasses import replace
+
+    free, _ = torch.cuda.mem_get_info(device)
+    if data.x.nbytes < free // 4:
+        return replace(data, x=data.x.to(device), mask=None if data.mask is None else data.mask.to(device))
+    return data
+
+
+def _to(x, device: torch.device, dtype: torch.dtype):
+    if isinstance(x, Tokens):
+        return Tokens(_to(x.x, device, dtype), x.mask.to(device))
+    if not isinstance(x, torch.Tensor):
+        return x
+    if device.type == "cuda" and x.device.type == "cpu":
+        x = x.pin_memory()  # the copy then runs beside the computation
+    return x.to(device, dtype if x.is_floating_point() else x.dtype, non_blocking=True)
 
 
 def _rest(model: nn.Module, features: Features, training: bool) -> nn.Sequential:
@@ -122,8 +168,8 @@ def _rest(model: nn.Module, features: Features, training: bool) -> nn.Sequential
             do=f'Extract them with pooled=False: extract(model, data, "{features.stage}").',
         )
     if training:
-        still = frozen(model)
-        moving = [name for name in names[: place + 1] if name not in still]
+        fixed = {*frozen(model), *still(model)}
+        moving = [name for name in names[: place + 1] if name not in fixed]
         if moving:
             raise CourseError(
                 f"The features were taken behind stages that are not frozen: {', '.join(moving)}.",

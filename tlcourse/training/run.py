@@ -1,0 +1,130 @@
+"""The loop itself, from a data set or from kept features, to be gone on with after a stop."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, field
+
+import torch
+from torch.nn import functional as F
+
+from tlcourse.hardware import progress_bar
+from tlcourse.training.best import Best
+from tlcourse.training.checkpoint import Checkpoint
+from tlcourse.training.diagnosis import diverged
+from tlcourse.training.evaluation import predicted
+from tlcourse.training.history import History
+from tlcourse.training.schedules import batches
+from tlcourse.training.source import Source
+from tlcourse.training.step import Step
+
+
+@dataclass
+class Run:
+    """One training run; `go` trains until its last epoch, and fills the history as it goes.
+
+    Arguments:
+        source, held_out: what is trained on, and what is scored after each epoch (or None).
+        step: trains on one batch.
+        schedule: torch's scheduler, told after each batch.
+        order: draws the order of the items.
+        epochs, steps: how many passes, of how many batches.
+        history, best, checkpoint: what is written down.
+        lr: for what a learner is told when the loss is no number.
+        show: whether there is a bar; None where someone looks.
+        writes: whether this process writes the checkpoint.
+    """
+
+    source: Source
+    held_out: Source | None
+    step: Step
+    schedule: torch.optim.lr_scheduler.LRScheduler
+    order: torch.Generator
+    epochs: int
+    steps: int
+    history: History
+    best: Best
+    checkpoint: Checkpoint | None
+    lr: float
+    show: bool | None = None
+    writes: bool = True
+    done: int = 0
+    began: float = field(default_factory=time.perf_counter)
+
+    def go(self) -> None:
+        """Train to the end, or to an interrupt, from where the history stands."""
+        first = len(self.history) + 1
+        all_, had = self.epochs * self.steps, len(self.history) * self.steps
+        bar = progress_bar(None, "training", self.show, total=all_, initial=had)
+        try:
+            for epoch in range(first, self.epochs + 1):
+                if self.best.stop:
+                    break
+                start = time.perf_counter()
+                row = self._epoch(epoch, bar)
+                if self.held_out:
+                    row |= self._scored()
+                    self.best.see(epoch, row["valid_loss"])
+                self.history.rows.append(row | {"seconds": time.perf_counter() - start})
+                bar.set_postfix({k: f"{v:.3f}" for k, v in row.items() if k != "epoch"}, refresh=False)
+                if self.checkpoint and self.writes:
+                    self.checkpoint.write(self._state())
+        finally:
+            self.source.train(False)
+            self.step.optimizer.zero_grad(set_to_none=True)
+            bar.close()
+
+    def _epoch(self, epoch: int, bar) -> dict:
+        total, right, self.done = 0.0, 0.0, 0
+        self.source.train(True)
+        for index in batches(len(self.source), self.steps, self.order, self.source.lengths):
+            value, hits, finite = self.step(index, epoch - 1)
+            if not math.isfinite(value):
+                raise diverged(epoch, self.done, finite, self.source, index, self.lr, self.history)
+            self.schedule.step()
+            total, right, self.done = total + value, right + hits, self.done + 1
+            bar.update()
+        trained = [p for group in self.step.optimizer.param_groups for p in group["params"]]
+        if not all(p.isfinite().all() for p in trained):
+            raise diverged(epoch, self.done, False, self.source, index, self.lr, self.history)
+        return {"epoch": epoch, "loss": total / len(self.source), "accuracy": right / len(self.source)}
+
+    def _scored(self) -> dict[str, float]:
+        logits, labels = predicted(self.held_out), self.held_out.data.y
+        accuracy = float((logits.argmax(1) == labels).double().mean())
+        return {"valid_loss": float(F.cross_entropy(logits, labels)), "valid_accuracy": accuracy}
+
+    # what a checkpoint holds besides the model --------------------------------------------------------
+
+    def _state(self) -> dict:
+        device = self.source.device
+        return {
+            "rows": self.history.rows,
+            "seconds": self.history.seconds + time.perf_counter() - self.began,
+            "optimizer": self.step.optimizer.state_dict(),
+            "schedule": {"last_epoch": self.schedule.last_epoch},
+            "scaler": self.step.precision.state_dict(),
+            "best": self.best.state_dict(),
+            "order": self.order.get_state(),
+            "numbers": torch.get_rng_state(),
+            "device numbers": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
+        }
+
+    def resume(self) -> None:
+        """Go back to where the checkpoint's file stands, if there is one."""
+        state = self.checkpoint.read() if self.checkpoint else None
+        if state is None:
+            return
+        self.history.rows, self.history.seconds = state["rows"], state["seconds"]
+        self.history.resumed = len(self.history)
+        self.step.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.last_epoch = state["schedule"]["last_epoch"]
+        for group, rate in zip(self.step.optimizer.param_groups, self.schedule.get_lr(), strict=True):
+            group["lr"] = rate
+        self.step.precision.load_state_dict(state["scaler"])
+        self.best.load_state_dict(state["best"])
+        self.order.set_state(state["order"])
+        torch.set_rng_state(state["numbers"])
+        if state["device numbers"] is not None:
+            torch.cuda.set_rng_state(state["device numbers"], self.source.device)
