@@ -59,7 +59,7 @@ $(TEST): pyproject.toml $(if $(LOCKED),$(LOCK)) | .venv/.made
 	@touch "$@" "$(LAB)"
 
 $(LAB): pyproject.toml $(if $(LOCKED),$(LOCK)) | .venv/.made
-	$(PIP) --editable ".[keras]"
+	$(PIP) --editable ".[lab]"
 	@touch "$@"
 
 .venv/.made:

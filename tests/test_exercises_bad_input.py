@@ -47,7 +47,7 @@ def test_an_error_in_the_learners_code_is_a_short_message(code, words):
 
 
 @pytest.mark.parametrize("odd", [3, "model", torch.nn.Linear(1, 1), int, print, [], {}, object(), np.zeros(3)])
-@pytest.mark.parametrize("name", ["03.1", "03.2", "03.3"])
+@pytest.mark.parametrize("name", ["03.1", "03.2", "03.3", "04.1", "04.2", "04.3"])
 def test_no_answer_makes_a_check_raise(name, odd):
     with redirect_stdout(io.StringIO()):
         assert exercise(name).check(odd).state in ("not yet", "error", "not attempted")

@@ -29,6 +29,13 @@ def ranges(lines) -> dict[str, Requirement]:
     return {canonicalize_name(requirement.name): requirement for requirement in parsed}
 
 
+def lab(project) -> list[str]:
+    """All that the notebooks use besides the package's own dependencies."""
+    extras = project["optional-dependencies"]
+    assert extras["lab"] == ["tlcourse[keras,lora,fast]"]
+    return extras["keras"] + extras["lora"] + extras["fast"]
+
+
 def conda_ranges(path) -> tuple[dict[str, str], list[str]]:
     """Name (as pip knows it) -> range, and the lines for pip."""
     listed = yaml.safe_load(path.read_text(encoding="utf-8"))["dependencies"]
@@ -55,7 +62,7 @@ def test_each_dependency_is_a_range_with_a_reason(repository, project):
 
 
 def test_the_extras_are_those_that_the_readme_and_the_makefile_name(repository, project):
-    assert set(project["optional-dependencies"]) == {"keras", "full", "test", "bench", "dev"}
+    assert set(project["optional-dependencies"]) == {"keras", "lora", "fast", "lab", "full", "test", "bench", "dev"}
     text = (repository / "README.md").read_text("utf-8") + (repository / "Makefile").read_text("utf-8")
     assert set(re.findall(r"\.\[(\w+)\]", text)) <= set(project["optional-dependencies"])
 
@@ -63,7 +70,7 @@ def test_the_extras_are_those_that_the_readme_and_the_makefile_name(repository, 
 @pytest.mark.parametrize("name", ENVIRONMENTS)
 def test_conda_environments_agree_with_pyproject(repository, project, name):
     packages, pip = conda_ranges(repository / name)
-    wanted = ranges(project["dependencies"] + project["optional-dependencies"]["keras"])
+    wanted = ranges(project["dependencies"] + lab(project))
     for package, requirement in wanted.items():
         assert package in packages, f"{name} lacks {package}"
         ours = Requirement(package + packages[package]).specifier
@@ -72,7 +79,7 @@ def test_conda_environments_agree_with_pyproject(repository, project, name):
     python = packages["python"].replace("=3.11", "==3.11.*") if packages["python"] == "=3.11" else packages["python"]
     accepted = [minor for minor in range(8, 20) if Requirement("python" + python).specifier.contains(f"3.{minor}.5")]
     assert accepted and min(accepted) == 11
-    assert pip == ([] if name.startswith("binder") else ["--editable .[keras]"])
+    assert pip == ([] if name.startswith("binder") else ["--editable .[lab]"])
 
 
 def test_the_lock_lies_in_the_ranges_and_holds_every_dependency(repository, project):
@@ -80,8 +87,8 @@ def test_the_lock_lies_in_the_ranges_and_holds_every_dependency(repository, proj
     locked = ranges(line for line in lines if line and not line.startswith("#"))
     for requirement in locked.values():
         assert re.fullmatch(r"==[^*@]+", str(requirement.specifier)), f"{requirement} is not one version"
-    extras = project["optional-dependencies"]
-    wanted = ranges(line for line in project["dependencies"] + extras["keras"] + extras["test"] if "[" not in line)
+    test = [line for line in project["optional-dependencies"]["test"] if "[" not in line]
+    wanted = ranges(project["dependencies"] + lab(project) + test)
     for name, requirement in wanted.items():
         version = next(iter(locked[name].specifier)).version
         assert requirement.specifier.contains(version), f"{name} {version} is not in {requirement.specifier}"

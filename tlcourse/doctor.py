@@ -22,6 +22,11 @@ from tlcourse.hardware import free_memory
 
 MEMORY = 1_500_000_000  # what a notebook of the small profile may need at its peak
 PACKAGES = ("timm", "transformers", "scikit-learn", "scikit-image", "matplotlib", "jupyterlab")
+OPTIONAL = (
+    ("Keras", "keras>=3.9", "chapter 03 shows it"),
+    ("peft", "peft>=0.17", "LoRA in chapter 04"),
+    ("ONNX Runtime", "onnxruntime onnx", "frozen stages run two to three times as fast with it"),
+)
 SIGNS = {"ok": "ok  ", "note": "note", "missing": "MISS"}
 ICONS = {"ok": "✓ ok", "note": "• note", "missing": "✗ missing"}  # shape and word, never colour alone
 
@@ -124,10 +129,9 @@ def _lines() -> Iterator[Line]:
         if asset.profile == "small" or full:
             yield _asset(name, asset)
     yield _widgets()
-    keras = _version("keras")
-    yield Line(
-        "Keras", *(("ok", keras) if keras else ("note", "not installed", _pip("keras>=3.9", "chapter 03 shows it")))
-    )
+    for title, package, what in OPTIONAL:
+        there = _version(re.match(r"[\w-]+", package)[0])
+        yield Line(title, *(("ok", there) if there else ("note", "not installed", _pip(package, what))))
     yield _device()  # last: importing torch takes seconds
 
 

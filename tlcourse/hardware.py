@@ -114,6 +114,22 @@ def threads() -> int:
     return max(1, min(may))
 
 
+@contextmanager
+def one_thread(wanted: bool = True):
+    """Torch on one thread inside the block: two that share a tiny product only wait for each other.
+
+    On a busy machine they wait so long that training a head takes twenty times as long.
+    """
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1 if wanted else before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def free_memory() -> tuple[int, int]:
     """Bytes of memory that are free for this process, and in all; a container's limit (Binder's) included.
 

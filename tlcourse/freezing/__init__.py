@@ -2,7 +2,8 @@
 
 from tlcourse.freezing.freeze import freeze, frozen, unfreeze
 from tlcourse.freezing.groups import parameter_groups
+from tlcourse.freezing.lora import lora
 from tlcourse.freezing.proof import audit, changed, snapshot
 from tlcourse.freezing.still import still
 
-__all__ = ["audit", "changed", "freeze", "frozen", "parameter_groups", "snapshot", "still", "unfreeze"]
+__all__ = ["audit", "changed", "freeze", "frozen", "lora", "parameter_groups", "snapshot", "still", "unfreeze"]

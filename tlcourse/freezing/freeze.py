@@ -56,7 +56,7 @@ def freeze(model: nn.Module, *names: str, until: str | None = None, last: int | 
             for parameter in stage.parameters():
                 parameter.grad = None  # an optimizer with momentum would go on moving it
             for module in stage.modules():
-                _hold(module)
+                hold(module)
     _remember(model, set(chosen), add=True)
     return model
 
@@ -124,7 +124,8 @@ def _remember(model: nn.Module, chosen: set[str], add: bool) -> None:
     vars(model)[_STEPS] = before | chosen if add else before - chosen
 
 
-def _hold(module: nn.Module) -> None:
+def hold(module: nn.Module) -> None:
+    """Keep one module in evaluation mode, whatever loop calls `train()` on it or around it."""
     # On the instance, not the class: `model.train()` calls each child's `train`, and finds this one. A partial of a
     # plain function survives deepcopy and pickle, and follows the copy.
     module.eval()

@@ -2,7 +2,8 @@
 
 from tlcourse.models.card import Card
 from tlcourse.models.loading import MODELS, load
+from tlcourse.models.saved import save
 from tlcourse.models.texts import MeanPool, TextClassifier, TextTransform, Tokens
 from tlcourse.models.transforms import ImageTransform
 
-__all__ = ["MODELS", "Card", "ImageTransform", "MeanPool", "TextClassifier", "TextTransform", "Tokens", "load"]
+__all__ = ["MODELS", "Card", "ImageTransform", "MeanPool", "TextClassifier", "TextTransform", "Tokens", "load", "save"]

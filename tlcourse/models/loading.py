@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from functools import partial
 
@@ -10,6 +11,7 @@ from torch import nn
 
 from tlcourse import assets, hardware, settings
 from tlcourse.errors import CourseError, UnknownName
+from tlcourse.models import saved
 from tlcourse.models.card import Card
 from tlcourse.models.texts import TextClassifier, TextTransform
 from tlcourse.models.transforms import ImageTransform
@@ -17,6 +19,7 @@ from tlcourse.models.transforms import ImageTransform
 MODELS = ("efficientnet-lite0", "minilm")
 """The models of the small profile: their weights arrive with pip."""
 
+TIMM_NAMES = {"efficientnet-lite0": "tf_efficientnet_lite0"}
 HUBS = ("torchvision:", "timm:", "hf:")
 
 
@@ -33,6 +36,7 @@ def load(
     Arguments:
         name: `"efficientnet-lite0"` (images, ImageNet) or `"minilm"` (English texts); with
             `TLCOURSE_PROFILE=full` also `"torchvision:resnet50"`, `"timm:..."` or `"hf:..."` from their hubs.
+            Or the path of a file that `save` wrote, which ends with `.safetensors`.
         classes: number of classes or their names; None keeps the head that came with the weights
             (for texts: no head, the output is the text's vector).
         pretrained: False gives the from-scratch twin: the same architecture, random weights.
@@ -52,6 +56,13 @@ def load(
 
     Introduced in chapter 00.
     """
+    if isinstance(name, os.PathLike) or (isinstance(name, str) and name.endswith(".safetensors")):
+        if classes is not None or not pretrained or size is not None:
+            raise CourseError(
+                "A saved model has its own classes, size and weights.",
+                do=f"Leave out the other arguments: load({str(name)!r}).",
+            )
+        return saved.read(name).to(hardware.device()).eval()
     names, count = _classes(classes)
     if size is not None and (isinstance(size, bool) or not isinstance(size, int) or not 16 <= size <= 2048):
         raise CourseError(
@@ -108,7 +119,7 @@ def _efficientnet_lite0(count, pretrained, size):
     import timm
     from timm.data import ImageNetInfo, resolve_model_data_config
 
-    model = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+    model = timm.create_model(TIMM_NAMES["efficientnet-lite0"], pretrained=False)
     if pretrained:
         file = assets.file("efficientnet-lite0", "efficientnet-lite0.pth")
         weights = torch.load(file, map_location="cpu", weights_only=True)
@@ -192,7 +203,7 @@ def _torchvision(name, count, pretrained, size):
         f"torchvision:{name}", lambda: torchvision.models.get_model(name, weights=weights if pretrained else None)
     )
     if count:
-        _replace_last_linear(model, count)
+        replace_last_linear(model, count)
     else:
         model.classes = tuple(weights.meta["categories"])
     made = weights.transforms()
@@ -237,7 +248,7 @@ def _from_hub(name: str, make):
         ) from error
 
 
-def _replace_last_linear(model: nn.Module, count: int) -> None:
+def replace_last_linear(model: nn.Module, count: int) -> None:
     linear = [(n, m) for n, m in model.named_modules() if isinstance(m, nn.Linear)]
     if not linear:
         raise CourseError(

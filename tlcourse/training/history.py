@@ -5,6 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from html import escape
 
+_interrupts = 0
+
+
+def interrupts() -> int:
+    """How often `fit` was interrupted in this process: a loop around it can tell that its turn has come to end."""
+    return _interrupts
+
+
+def note_interrupt() -> None:
+    """Count an interrupt."""
+    global _interrupts
+    _interrupts += 1
+
 
 @dataclass
 class History:
@@ -39,6 +52,19 @@ class History:
 
         return pd.DataFrame(self.rows, columns=list(self.rows[0]) if self.rows else ["epoch", "loss", "accuracy"])
 
+    def then(self, later: History, phase: str) -> History:
+        """This run and a later one as one; the later one's rows get a `phase`."""
+        rows = [{"epoch": len(self) + i, "phase": phase, **_without(row)} for i, row in enumerate(later.rows, 1)]
+        return History(
+            rows=[*self.rows, *rows],
+            seconds=self.seconds + later.seconds,
+            memory=max(self.memory, later.memory),
+            interrupted=later.interrupted,
+            note=" ".join(dict.fromkeys(filter(None, [self.note, later.note]))),
+            keeping=" ".join(filter(None, [self.keeping, later.keeping and f"{phase}: {later.keeping}"])),
+            resumed=self.resumed + later.resumed,
+        )
+
     def __len__(self) -> int:
         return len(self.rows)
 
@@ -50,7 +76,7 @@ class History:
                 lines.append("  ...")
                 continue
             figures = [
-                f"{name.replace('_', ' ')} {value:.3f}"
+                f"{name.replace('_', ' ')} {_shown(value)}"
                 for name, value in row.items()
                 if name not in ("epoch", "seconds")
             ]
@@ -66,7 +92,15 @@ class History:
         head = "".join(f"<th scope='col'>{escape(name.replace('_', ' '))}</th>" for name in names)
         body = ""
         for row in self.rows:
-            cells = "".join(f"<td>{row[n]}</td>" if n == "epoch" else f"<td>{row[n]:.3f}</td>" for n in names)
+            cells = "".join(f"<td>{escape(_shown(row[n]))}</td>" for n in names)
             body += f"<tr>{cells}</tr>"
         foot = f"{self.seconds:.1f} s in all, at most {self.memory:.0f} MB of memory. {escape(' '.join(self._said()))}"
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><p>{foot}</p>"
+
+
+def _without(row: dict) -> dict:
+    return {name: value for name, value in row.items() if name != "epoch"}
+
+
+def _shown(value) -> str:
+    return f"{value:.3f}" if isinstance(value, float) else str(value)

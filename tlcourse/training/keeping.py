@@ -39,19 +39,34 @@ class Kept:
     line: str = ""
 
 
-def keep_prefix(model, train, valid=None, *, epochs=1, augment=None, views=None, mix=None, keep=None, progress=None):
-    """Compute what the frozen first stages give, once, if that pays; see `fit` for the arguments.
+@dataclass(frozen=True)
+class Decision:
+    """Where the frozen stages' output is kept: behind `boundary`, or nowhere (None), and why."""
 
-    Returns `Kept`. Raises `CourseError` when `keep=True` asks for what cannot be right.
-    """
+    boundary: str | None
+    why_not: str = ""
+
+
+def decide(model, train, valid=None, *, epochs=1, augment=None, views=None, mix=None, keep=None) -> Decision:
+    """Whether keeping pays, and is right at all; see `fit` for the arguments."""
     if isinstance(train, Features) or not hasattr(train, "fingerprint"):
-        return Kept(train, valid)
+        return Decision(None)
     boundary = (still(model) or (None,))[-1]
     why_not = _reason(model, train, boundary, augment, views, mix, keep)
     if why_not is None and keep is None and not _ends_in_vectors(model, boundary):
         why_not = _does_not_pay(model, train, valid, boundary, epochs, views or 1)
-    if why_not is not None:
-        if keep:
+    return Decision(boundary) if why_not is None else Decision(None, why_not)
+
+
+def keep_prefix(model, train, valid=None, *, keep=None, augment=None, views=None, progress=None, **more) -> Kept:
+    """Compute what the frozen first stages give, once, if that pays; see `fit` for the arguments.
+
+    Raises `CourseError` when `keep=True` asks for what cannot be right.
+    """
+    decision = decide(model, train, valid, keep=keep, augment=augment, views=views, **more)
+    boundary, why_not = decision.boundary, decision.why_not
+    if boundary is None:
+        if keep and why_not:
             raise CourseError("The frozen stages' output cannot be kept here.", why=why_not, do="Leave out keep=True.")
         return Kept(train, valid, f"Nothing was kept: {why_not}" if why_not else "")
     dtype = _precision(model, train, valid, boundary, views or 1)

@@ -13,11 +13,11 @@ from tlcourse.errors import CourseError, whole_number
 from tlcourse.features import Features
 from tlcourse.features.modes import model_device, seeded
 from tlcourse.freezing import parameter_groups
-from tlcourse.hardware import Cost, measured
+from tlcourse.hardware import Cost, measured, one_thread
 from tlcourse.training.best import Best
 from tlcourse.training.checkpoint import Checkpoint
 from tlcourse.training.diagnosis import remarks
-from tlcourse.training.history import History
+from tlcourse.training.history import History, note_interrupt
 from tlcourse.training.keeping import keep_prefix
 from tlcourse.training.objective import Objective
 from tlcourse.training.precision import Precision
@@ -143,13 +143,15 @@ def fit(
                 writes=team.leads,
             )
             run.resume()
-            run.go()
+            with one_thread(source.light):
+                run.go()
             said = [*run.best.restore(), *remarks(train, history, lr, loss is None and penalty is None)]
             if run.step.parts > 1:
                 said.append("The device's memory was too small for a batch, so each went through in two halves.")
             history.note = " ".join(said)
     except KeyboardInterrupt:
         history.interrupted, history.note = True, _where(history, epochs, run)
+        note_interrupt()
         print(history.note)
     finally:
         history.seconds, history.memory = history.seconds + cost.seconds, cost.memory

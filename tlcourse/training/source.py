@@ -59,6 +59,12 @@ class Source:
     def __len__(self) -> int:
         return len(self.data)
 
+    @property
+    def light(self) -> bool:
+        """Whether a batch is a few vectors on a processor: too little work to share among threads."""
+        kept = isinstance(self.data, Features) and self.device.type == "cpu"
+        return kept and self.data.x.ndim - (self.data.views > 1) == 2
+
     def train(self, mode: bool) -> None:
         """Training or evaluation mode, also of what a set_stages chain holds beside the model."""
         self.model.train(mode)
