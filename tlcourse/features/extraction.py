@@ -184,10 +184,28 @@ def _run(model, chain, data, wanted, inputs, plan, weights, views, pooled, batch
     everything = nn.ModuleList([model, *prefix.values()])
     with seeded(seed, device), evaluating(everything), torch.no_grad():
         for view, part in progress_bar(chunks, f"features at {wanted[-1]}", progress):
-            for name, y in engine(inputs(part).to(device)).items():
-                held = sum(room.bytes for room in rooms.values())
-                rooms[name].put(_average(y) if pooled else y, part, view, held)
+            for piece, outputs in _through(engine, inputs, part, device):
+                for name, y in outputs.items():
+                    held = sum(room.bytes for room in rooms.values())
+                    rooms[name].put(_average(y) if pooled else y, piece, view, held)
     return rooms, engine.note
+
+
+def _through(engine: Engine, inputs: Inputs, part: torch.Tensor, device: torch.device):
+    """A batch's outputs; in pieces where the device's memory does not hold the whole."""
+    try:
+        yield part, engine(inputs(part).to(device))
+        return
+    except torch.OutOfMemoryError:
+        if len(part) == 1:
+            raise CourseError(
+                "The device's memory does not hold a single item.",
+                do="Set TLCOURSE_DEVICE=cpu, or choose a smaller size=.",
+            ) from None
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    for piece in part.tensor_split(2):
+        yield from _through(engine, inputs, piece, device)
 
 
 def _average(x):

@@ -38,9 +38,13 @@ def diverged(epoch, done, finite_logits, source, index, lr, history) -> Diverged
     return error
 
 
-def remarks(data, history, lr: float, usual_loss: bool) -> list[str]:
+def remarks(source, history, lr: float, usual_loss: bool) -> list[str]:
     """What a reader of the history should know of the data and of how the run ended."""
-    said = []
+    said, data = [], source.data
+    most = getattr(getattr(source.model, "transform", None), "max_length", None)
+    cut = 0 if source.lengths is None or most is None else int((source.lengths >= most).sum())
+    if cut:
+        said.append(f"{cut} of {len(data)} texts fill all {most} tokens: what is longer was cut off.")
     missing = [name for name, n in zip(data.classes, data.y.bincount(minlength=len(data.classes)).tolist(), strict=True)
                if not n]  # fmt: skip
     if missing:

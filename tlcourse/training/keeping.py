@@ -41,21 +41,27 @@ class Kept:
 
 @dataclass(frozen=True)
 class Decision:
-    """Where the frozen stages' output is kept: behind `boundary`, or nowhere (None), and why."""
+    """Where the frozen stages' output is kept: behind `boundary`, or nowhere (None), and why.
+
+    `bytes` is what it would take in float32, where that is not little.
+    """
 
     boundary: str | None
     why_not: str = ""
+    bytes: int = 0
 
 
 def decide(model, train, valid=None, *, epochs=1, augment=None, views=None, mix=None, keep=None) -> Decision:
     """Whether keeping pays, and is right at all; see `fit` for the arguments."""
     if isinstance(train, Features) or not hasattr(train, "fingerprint"):
         return Decision(None)
-    boundary = (still(model) or (None,))[-1]
+    boundary, bytes_ = (still(model) or (None,))[-1], 0
     why_not = _reason(model, train, boundary, augment, views, mix, keep)
-    if why_not is None and keep is None and not _ends_in_vectors(model, boundary):
-        why_not = _does_not_pay(model, train, valid, boundary, epochs, views or 1)
-    return Decision(boundary) if why_not is None else Decision(None, why_not)
+    if why_not is None and not _ends_in_vectors(model, boundary):
+        each, saved = probe(model, train, boundary)
+        bytes_ = each * (len(train) * (views or 1) + (0 if valid is None else len(valid)))
+        why_not = None if keep else _does_not_pay(boundary, bytes_, saved, epochs)
+    return Decision(boundary, bytes=bytes_) if why_not is None else Decision(None, why_not)
 
 
 def keep_prefix(model, train, valid=None, *, keep=None, augment=None, views=None, progress=None, **more) -> Kept:
@@ -69,7 +75,8 @@ def keep_prefix(model, train, valid=None, *, keep=None, augment=None, views=None
         if keep and why_not:
             raise CourseError("The frozen stages' output cannot be kept here.", why=why_not, do="Leave out keep=True.")
         return Kept(train, valid, f"Nothing was kept: {why_not}" if why_not else "")
-    dtype = _precision(model, train, valid, boundary, views or 1)
+    # in half precision where the memory would not hold the whole: activations lose less than a thousandth by it
+    dtype = torch.float16 if decision.bytes > memory_budget() else torch.float32
     try:
         made = extract(model, train, boundary, augment=augment, views=views, dtype=dtype, progress=progress)
         scored = valid
@@ -87,9 +94,9 @@ def _reason(model, train, boundary, augment, views, mix, keep) -> str | None:
     if keep is False:
         return "keep=False."
     if boundary is None:
-        return "the first stage trains." if keep else ""
+        return "the first stage trains." if keep or views else ""
     if getattr(model, "transform", None) is None:
-        return "" if not keep else "the model has no transform of its own."
+        return "the model has no transform of its own." if keep else ""
     if mix is not None:
         return "images are mixed with each other anew in each epoch, before the frozen stages."
     if augment is not None and views is None:
@@ -105,17 +112,16 @@ def _ends_in_vectors(model: nn.Module, boundary: str) -> bool:
     return names[names.index(boundary) + 1 :] == names[-1:]
 
 
-def _does_not_pay(model, train, valid, boundary, epochs, views) -> str | None:
-    bytes_, saved = probe(model, train, boundary)
-    total = bytes_ * (len(train) * views + (0 if valid is None else len(valid)))
+def _does_not_pay(boundary: str, bytes_: int, saved: float, epochs: int) -> str | None:
     if saved < LITTLE:
         return f"the stages up to {boundary!r} are {saved:.0%} of the work."
-    if epochs == 1 and total > SMALL:
+    if epochs == 1 and bytes_ > SMALL:
         return "one epoch computes them once anyway."
-    if total / 2 > settings.features_limit() and total > memory_budget():
+    limit = settings.features_limit()
+    if bytes_ / 2 > limit and bytes_ > memory_budget():
         return (
-            f"what {boundary!r} gives would take {total / 1e9:.1f} GB, more than TLCOURSE_FEATURES_LIMIT_MB allows "
-            f"({settings.features_limit() / 1e9:.1f} GB)."
+            f"what {boundary!r} gives would take {bytes_ / 1e9:.1f} GB, "
+            f"and TLCOURSE_FEATURES_LIMIT_MB allows {limit / 1e9:.1f} GB."
         )
     return None
 
@@ -138,15 +144,6 @@ def probe(model: nn.Module, data, boundary: str | None) -> tuple[int, float]:
                 y = x.x if isinstance(x, Tokens) else x
                 bytes_, before = prod(y.shape[1:]) * 4, done
     return bytes_, before / max(1, done)
-
-
-def _precision(model, train, valid, boundary, views) -> torch.dtype:
-    """float32; float16 where the memory would not hold that: activations lose less than a thousandth by it."""
-    if _ends_in_vectors(model, boundary):
-        return torch.float32
-    bytes_, _ = probe(model, train, boundary)
-    total = bytes_ * (len(train) * views + (0 if valid is None else len(valid)))
-    return torch.float16 if total > memory_budget() else torch.float32
 
 
 def _line(made: Features, scored: Features | None, dtype: torch.dtype) -> str:

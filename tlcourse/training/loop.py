@@ -123,7 +123,7 @@ def fit(
                     epochs=epochs, augment=augment, views=views, mix=mix, keep=keep, progress=show,
                 )  # fmt: skip
             history.keeping = kept.line
-            source = Source(model, kept.train, training=True, augment=None if views else augment)
+            source = Source(model, kept.train, training=True, augment=augment if kept.train is train else None)
             steps = max(1, min(steps_of(len(source), batch), len(source) // team.size))
             made = _made(optimizer, groups)
             behind = torch.compile(source.run) if compile else source.run
@@ -145,7 +145,7 @@ def fit(
             run.resume()
             with one_thread(source.light):
                 run.go()
-            said = [*run.best.restore(), *remarks(train, history, lr, loss is None and penalty is None)]
+            said = [*run.best.restore(), *remarks(source, history, lr, loss is None and penalty is None)]
             if run.step.parts > 1:
                 said.append("The device's memory was too small for a batch, so each went through in two halves.")
             history.note = " ".join(said)
