@@ -6,6 +6,7 @@
 #   TORCH_INDEX=url     one more package index: on Linux without a GPU, PyTorch's index of CPU builds saves 2.8 GB
 #   PIP_ARGS="..."      passed on to pip install
 #   LAB_ARGS="..."      passed on to tlcourse lab
+#   BENCH_ARGS="..."    passed on to benchmarks/compare.py
 
 LOCK := requirements/tested-py311-linux.txt
 PY := .venv/bin/python
@@ -15,9 +16,10 @@ PIP := $(PY) -m pip install --disable-pip-version-check $(if $(LOCKED),--constra
 # What was installed leaves a stamp; pip runs again only when pyproject.toml (or the lock) is newer than it.
 LAB := .venv/.installed-lab$(if $(LOCKED),-locked)
 TEST := .venv/.installed-test$(if $(LOCKED),-locked)
+BENCH := .venv/.installed-bench
 CELL_SECONDS := 300
 
-.PHONY: help lab test lint unit nbval notebooks clean
+.PHONY: help lab test lint unit nbval notebooks bench clean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -25,8 +27,9 @@ help: ## list what can be made
 	@echo "make lab        install, fetch weights and data, open the course in JupyterLab"
 	@echo "make test       install, fetch, then check everything: lint, unit tests, doctests, every notebook"
 	@echo "make notebooks  make notebooks/ from chapters/"
+	@echo "make bench      install five other engines beside this one, compare them for about half an hour, write benchmarks/"
 	@echo "make clean      remove the environment and what tests leave (fetched weights stay: tlcourse fetch --clear all)"
-	@echo "Options (PYTHON, LOCKED, TORCH_INDEX, PIP_ARGS, LAB_ARGS) are explained at the top of the Makefile."
+	@echo "Options (PYTHON, LOCKED, TORCH_INDEX, PIP_ARGS, LAB_ARGS, BENCH_ARGS) are explained at the top of the Makefile."
 
 lab: $(LAB)
 	@$(TLCOURSE) fetch
@@ -53,10 +56,22 @@ nbval: $(TEST)
 notebooks: $(LAB)
 	$(TLCOURSE) build
 
+# Times mean something on a quiet machine only; the tables and figures of benchmarks/ are written anew.
+bench: $(BENCH)
+	@$(TLCOURSE) fetch
+	$(PY) benchmarks/compare.py $(BENCH_ARGS)
+	$(PY) benchmarks/predicted.py
+	$(PY) benchmarks/roofline.py
+	$(PY) benchmarks/report.py
+
 # Everything in the environment that `test` needs contains what `lab` needs.
 $(TEST): pyproject.toml $(if $(LOCKED),$(LOCK)) | .venv/.made
 	$(PIP) --editable ".[test]"
 	@touch "$@" "$(LAB)"
+
+$(BENCH): pyproject.toml | .venv/.made
+	$(PIP) --editable ".[bench]"
+	@touch "$@" "$(LAB)" "$(TEST)"
 
 $(LAB): pyproject.toml $(if $(LOCKED),$(LOCK)) | .venv/.made
 	$(PIP) --editable ".[lab]"
