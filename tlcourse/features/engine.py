@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import version
 from importlib.util import find_spec
 
@@ -45,6 +45,7 @@ def planned(engine: str | None, prefix: Mapping[str, nn.Module], kind: str, devi
     if engine == "onnxruntime" and not there:
         raise CourseError("ONNX Runtime is not installed.", do='pip install onnxruntime onnx, or use engine="torch".')
     fits = there and kind == "image" and device == "cpu" and not torch.is_autocast_enabled("cpu")
+    fits = fits and precision_of(prefix.values()) == torch.float32
     pays = fits and items >= ENOUGH and _is_convolutional(prefix)  # for transformers it gains nothing
     if engine == "torch" or not (fits if engine == "onnxruntime" else pays):
         return "torch"
@@ -68,8 +69,11 @@ class Engine:
         self.last = [name for name in prefix if name in wanted][-1]
         self.translate = plan.startswith("onnxruntime")
         self.session, self.shape, self.note = None, None, ""
+        self.dtype = precision_of(prefix.values())
 
     def __call__(self, x: torch.Tensor | Tokens) -> dict[str, torch.Tensor | Tokens]:
+        if isinstance(x, torch.Tensor) and x.is_floating_point():
+            x = x.to(self.dtype)  # transforms give float32
         if not self.translate or not isinstance(x, torch.Tensor):
             return self._by_torch(x)
         if self.shape is None:
@@ -116,6 +120,16 @@ class Engine:
                 return None
         _last = (key, run)
         return run
+
+
+def precision_of(stages: Iterable[nn.Module]) -> torch.dtype:
+    """The dtype of the first floating-point parameter; float32 where there is none.
+
+    >>> precision_of([nn.ReLU(), nn.Linear(2, 2).double()])
+    torch.float64
+    """
+    parameters = (p for stage in stages for p in stage.parameters())
+    return next((p.dtype for p in parameters if p.is_floating_point()), torch.float32)
 
 
 class _Outputs(nn.Module):

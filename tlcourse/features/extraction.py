@@ -111,6 +111,7 @@ def extract(
     if missing:
         with measured(device) as cost:
             inputs = Inputs(data, transform, augment)
+            inputs.check_lengths(model)
             rooms, note = _run(
                 model, chain, data, missing, inputs, plan, hashes[missing[-1]], views, pooled, batch, dtype, seed,
                 progress, keys,

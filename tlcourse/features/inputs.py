@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
+from torch import nn
 from torch.nn.functional import pad
 
 from tlcourse.errors import CourseError
@@ -42,6 +43,11 @@ class Inputs:
         longest = max(1, int(self.lengths[index].max()))  # padding for longer texts elsewhere would only cost time
         return Tokens(self.texts.x[:, :longest][index], self.texts.mask[:, :longest][index])
 
+    def check_lengths(self, model: nn.Module) -> None:
+        """Say so when a text has more tokens than a model has positions."""
+        if self.lengths is not None:
+            check_positions(model, int(self.lengths.max()))
+
     def longest_first(self) -> torch.Tensor:
         """All items in the order that costs least: texts of a length together, so that they need little padding.
 
@@ -50,6 +56,20 @@ class Inputs:
         if self.lengths is None:
             return torch.arange(len(self.data))
         return self.lengths.argsort(descending=True, stable=True)
+
+
+def check_positions(model: nn.Module, longest: int) -> None:
+    """Say so when a model has no positions for a text of so many tokens."""
+    config = next((m.config for m in model.modules() if hasattr(m, "config")), None)
+    most = getattr(config, "max_position_embeddings", None)
+    if most is not None and "roberta" in str(getattr(config, "model_type", "")):
+        most -= (config.pad_token_id or 0) + 1  # RoBERTa counts positions from behind that of the padding
+    if most is None or longest <= most:
+        return
+    raise CourseError(
+        f"The longest text has {longest} tokens; this model has positions for {most}.",
+        do=f"Cut texts off earlier: model.transform = TextTransform(model.tokenizer, max_length={min(most, 128)}).",
+    )
 
 
 def _parts(texts, size: int = 256):

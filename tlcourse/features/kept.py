@@ -74,7 +74,7 @@ class Features:
         if self.mask is None:
             return x[index].float()
         mask = self.mask if self.views == 1 else self.mask[:, view % self.views]
-        longest = int(mask[index].any(0).nonzero().max()) + 1  # padding of longer texts elsewhere would only cost time
+        longest = max(1, int(mask[index].sum(1).max()))  # padding for longer texts elsewhere would only cost time
         return Tokens(x[:, :longest][index].float(), mask[:, :longest][index])
 
     def flat(self) -> tuple[torch.Tensor, torch.Tensor]:

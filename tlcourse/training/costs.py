@@ -58,14 +58,18 @@ class Prediction:
         return self.once + epochs * self.epoch
 
     def __repr__(self) -> str:
-        once = f"{self.once:.1f} s once up to {self.boundary!r}, then " if self.boundary else ""
+        once = f"{_two_digits(self.once)} s once up to {self.boundary!r}, then " if self.boundary else ""
         return (
-            f"{self.trainable:,} parameters train; {once}{self.epoch:.2f} s an epoch of {self.steps} batches; "
+            f"{self.trainable:,} parameters train; {once}{_two_digits(self.epoch)} s an epoch of {self.steps} batches; "
             f"about {self.memory:,.0f} MB of memory"
         )
 
     def _repr_html_(self) -> str:
         return f"<p>{escape(repr(self))}</p>"
+
+
+def _two_digits(seconds: float) -> str:
+    return f"{seconds:.0f}" if seconds >= 10 else f"{seconds:.2g}"
 
 
 def cost(

@@ -85,6 +85,8 @@ class History:
 
     def _said(self) -> list[str]:
         again = f"Went on from a checkpoint after epoch {self.resumed}." if self.resumed else ""
+        if self.resumed and self.resumed == len(self):
+            again = "The checkpoint held the whole run already."
         return [line for line in (self.keeping, again, self.note) if line]
 
     def _repr_html_(self) -> str:

@@ -13,7 +13,9 @@ from tlcourse import settings
 from tlcourse.chain import stages
 from tlcourse.errors import CourseError
 from tlcourse.features import Features, extract
+from tlcourse.features.engine import precision_of
 from tlcourse.features.extraction import is_random
+from tlcourse.features.inputs import check_positions
 from tlcourse.features.modes import evaluating, model_device
 from tlcourse.features.room import memory_budget
 from tlcourse.freezing import still
@@ -134,6 +136,10 @@ def probe(model: nn.Module, data, boundary: str | None) -> tuple[int, float]:
     device, chain = model_device(model), dict(stages(model).named_children())
     some = data.x[:2] if data.kind == "image" else sorted(data.x, key=len)[-2:]
     x, done, bytes_, before = model.transform(some).to(device), 0, 0, 0
+    if isinstance(x, Tokens):
+        check_positions(model, x.x.shape[1])
+    elif isinstance(x, torch.Tensor) and x.is_floating_point():
+        x = x.to(precision_of(chain.values()))
     everything = nn.ModuleList([model, *chain.values()])
     with evaluating(everything), torch.no_grad():
         for name, stage in chain.items():

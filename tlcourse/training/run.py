@@ -119,9 +119,7 @@ class Run:
         self.history.rows, self.history.seconds = state["rows"], state["seconds"]
         self.history.resumed = len(self.history)
         self.step.optimizer.load_state_dict(state["optimizer"])
-        self.schedule.last_epoch = state["schedule"]["last_epoch"]
-        for group, rate in zip(self.step.optimizer.param_groups, self.schedule.get_lr(), strict=True):
-            group["lr"] = rate
+        self.schedule.last_epoch = state["schedule"]["last_epoch"]  # the rates themselves are the optimizer's
         self.step.precision.load_state_dict(state["scaler"])
         self.best.load_state_dict(state["best"])
         self.order.set_state(state["order"])

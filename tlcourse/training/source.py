@@ -54,7 +54,7 @@ class Source:
         else:
             self._inputs = Inputs(data, model.transform, augment)
             self.lengths = self._inputs.lengths
-            _check_lengths(model, self._inputs)
+            self._inputs.check_lengths(model)
 
     def __len__(self) -> int:
         return len(self.data)
@@ -123,17 +123,6 @@ def check_data(model: nn.Module, data) -> None:
             f"The labels go from {int(data.y.min())} to {int(data.y.max())}; there are {len(data.classes)} classes.",
             do="Number the classes from 0.",
         )
-
-
-def _check_lengths(model: nn.Module, inputs: Inputs) -> None:
-    config = next((m.config for m in model.modules() if hasattr(m, "config")), None)
-    most = getattr(config, "max_position_embeddings", None)
-    if inputs.lengths is None or most is None or int(inputs.lengths.max()) <= most:
-        return
-    raise CourseError(
-        f"The longest text has {int(inputs.lengths.max())} tokens; this model has positions for {most}.",
-        do=f"Cut texts off earlier: model.transform = TextTransform(model.tokenizer, max_length={min(most, 128)}).",
-    )
 
 
 def _near(data: Features, device: torch.device) -> Features:
