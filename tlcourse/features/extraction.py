@@ -113,8 +113,8 @@ def extract(
             inputs = Inputs(data, transform, augment)
             inputs.check_lengths(model)
             rooms, note = _run(
-                model, chain, data, missing, inputs, plan, hashes[missing[-1]], views, pooled, batch, dtype, seed,
-                progress, keys,
+                model, chain, data, missing, inputs, plan, hashes[max(missing, key=list(chain).index)], views, pooled,
+                batch, dtype, seed, progress, keys,
             )  # fmt: skip
             tensors = {name: room.finish() for name, room in rooms.items()}
         for name in missing:

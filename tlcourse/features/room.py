@@ -34,11 +34,11 @@ class Room:
         if not self.tensors:
             self._allocate(tensors, held)
         for name, tensor in tensors.items():
-            place = self.tensors[name]
+            place, tensor = self.tensors[name], self._rounded(tensor, self.tensors[name].dtype)
             if isinstance(x, Tokens):
-                place[items, view, : tensor.shape[1]] = tensor.to("cpu", place.dtype)
+                place[items, view, : tensor.shape[1]] = tensor
             else:
-                place[items, view] = tensor.to("cpu", place.dtype)
+                place[items, view] = tensor
 
     def finish(self) -> dict[str, torch.Tensor]:
         """The tensors `[n, ...]`, or `[n, views, ...]` of several views; a file that was filled is then complete."""
@@ -83,6 +83,16 @@ class Room:
             self.tensors = {name: torch.zeros(shape, dtype=dtype) for name, (shape, dtype) in shapes.items()}
         if self.lengths is not None:
             self.tensors["lengths"].copy_(self.lengths)
+
+    @staticmethod
+    def _rounded(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        rounded = tensor.to("cpu", dtype)
+        if dtype == torch.float16 and rounded.isinf().sum() > tensor.isinf().sum():
+            raise CourseError(
+                f"Features of {float(tensor.abs().max()):.0e} do not fit into half precision (at most 65504).",
+                do="Extract with dtype=torch.float32; give more memory by TLCOURSE_FEATURES_MEMORY_MB.",
+            )
+        return rounded
 
     def _has_view(self, name: str) -> bool:
         return self.views == 1 and name != "lengths"

@@ -9,6 +9,7 @@ from tlcourse.chain.steps import Step
 from tlcourse.freezing.freeze import frozen
 
 _KNOWN = ("torch", "timm", "torchvision", "tlcourse")  # whose modules say by their class what they do
+_MOVING = ("Drop", "Stochastic", "Noise", "RReLU", "Fractional", "BatchNorm")  # they draw, or look at the whole batch
 
 
 def still(model: nn.Module) -> tuple[str, ...]:
@@ -40,7 +41,7 @@ def _is_constant(stage: nn.Module) -> bool:
         return False
     return all(
         type(module).__module__.split(".")[0] in _KNOWN
-        and not any(word in type(module).__name__ for word in ("Drop", "Stochastic", "Noise"))
+        and not any(word in type(module).__name__ for word in _MOVING)
         and not (isinstance(module, Step) and hasattr(module.function, "hold"))
         for module in stage.modules()
     )

@@ -112,16 +112,26 @@ def read(path: str | os.PathLike) -> nn.Module:
             why="Files written by save(model, path) say so inside; another version of the course may write others.",
             do="Load the model by its name, then model.load_state_dict(...).",
         )
-    card, classes = Card(**json.loads(about["card"])), tuple(json.loads(about["classes"]))
     try:
-        model = _made(card.name, len(classes), about)
-        model.load_state_dict(state)
+        return _rebuilt(about, state)
+    except (KeyError, TypeError, ValueError) as error:  # json's own error is a ValueError
+        raise CourseError(
+            f"What {str(path)!r} says of its model cannot be understood.",
+            why=f"It was changed, or written by another version of the course ({type(error).__name__}: {error}).",
+            do="Save the model again.",
+        ) from error
     except RuntimeError as error:
         raise CourseError(
-            f"The weights in {str(path)!r} do not fit the model {card.name!r}.",
+            f"The weights in {str(path)!r} do not fit the model {json.loads(about['card'])['name']!r}.",
             why="Its head or another part was replaced before saving, or an installed library makes it otherwise now.",
             do="Load the model by its name, put your own head on it, then model.load_state_dict(...).",
         ) from error
+
+
+def _rebuilt(about: dict[str, str], state: dict[str, torch.Tensor]) -> nn.Module:
+    card, classes = Card(**json.loads(about["card"])), tuple(json.loads(about["classes"]))
+    model = _made(card.name, len(classes), about)
+    model.load_state_dict(state)
     model.card, model.classes = card, classes
     described = json.loads(about["transform"])
     if isinstance(model, TextClassifier):
@@ -150,13 +160,16 @@ def _made(name: str, count: int, about: dict) -> nn.Module:
         import torchvision
 
         model = torchvision.models.get_model(rest, weights=None)
-        loading.replace_last_linear(model, count)
+        if count:
+            loading.replace_last_linear(model, count)
         return model
     import timm
 
     model = timm.create_model(loading.TIMM_NAMES.get(name, rest), pretrained=False)
-    model.reset_classifier(count)
-    return model.to(memory_format=torch.channels_last)
+    if count:
+        model.reset_classifier(count)
+    # laid out as `load` does it: another layout rounds otherwise
+    return model.to(memory_format=torch.channels_last) if name in loading.TIMM_NAMES else model
 
 
 def _tokenizer(about: dict):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import pickle
+import re
 import zipfile
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +15,7 @@ from torch import nn
 
 from tlcourse.chain import stages
 from tlcourse.errors import CourseError
+from tlcourse.features import Features
 from tlcourse.features.keys import stage_hashes
 from tlcourse.freezing import frozen
 
@@ -25,12 +28,17 @@ class Checkpoint:
     Arguments:
         path: the file; it is made when the first epoch ends.
         model: what is trained.
-        settings: whatever makes the run this run: another run's file is refused.
+        settings, train, valid: whatever makes the run this run: another run's file is refused.
     """
 
-    def __init__(self, path: str | os.PathLike, model: nn.Module, settings: dict):
+    def __init__(self, path: str | os.PathLike, model: nn.Module, settings: dict, train, valid=None):
+        if not isinstance(path, (str, os.PathLike)):
+            raise CourseError(f"checkpoint={path!r} is no file.", do='Name one, e.g. checkpoint="run.ckpt".')
         self.path, self.model = Path(path).expanduser(), model
-        self.settings = {name: str(value) for name, value in settings.items()} | {"frozen": _frozen_hash(model)}
+        settings = {**settings, "train": _identity(train), "valid": _identity(valid)}
+        settings |= {"model": _shapes(model), "frozen": _frozen_hash(model)}
+        # in another process a function lies at another address
+        self.settings = {name: re.sub(r" at 0x[0-9a-fA-F]+", "", str(value)) for name, value in settings.items()}
         if self.path.is_dir():
             raise CourseError(f"{str(path)!r} is a folder.", do='Name a file, e.g. checkpoint="run.ckpt".')
 
@@ -61,8 +69,8 @@ class Checkpoint:
             return None
         try:
             state = torch.load(self.path, map_location="cpu", weights_only=True)
-            theirs = state["settings"]
-        except (OSError, RuntimeError, ValueError, KeyError, TypeError, EOFError, pickle.UnpicklingError,
+            theirs = dict(state["settings"])
+        except (OSError, RuntimeError, ValueError, LookupError, TypeError, EOFError, pickle.UnpicklingError,
                 zipfile.BadZipFile) as error:  # fmt: skip
             raise CourseError(
                 f"The checkpoint {str(self.path)!r} cannot be read.",
@@ -98,10 +106,24 @@ def movable(model: nn.Module) -> dict[str, torch.Tensor]:
     return {n: t.detach().cpu().clone() for n, t in model.state_dict().items() if t.data_ptr() not in still}
 
 
+def _identity(data) -> str:
+    if not isinstance(data, Features):
+        return "None" if data is None else data.fingerprint
+    digest = hashlib.sha256(repr((data.key or data.weights, data.stage, data.ids, data.y.tolist())).encode())
+    if data.key is None:  # they were not kept under a name that tells what they are
+        digest.update(data.x.cpu().contiguous().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _shapes(model: nn.Module) -> str:
+    shapes = str([(name, tuple(tensor.shape)) for name, tensor in model.state_dict().items()])
+    return f"{type(model).__name__} {hashlib.sha256(shapes.encode()).hexdigest()[:8]}"
+
+
 def _frozen_hash(model: nn.Module) -> str:
     chain, held = dict(stages(model).named_children()), frozen(model)
     hashes = stage_hashes({name: stage for name, stage in chain.items() if name in held})
-    return f"{', '.join(held)} {list(hashes.values())[-1] if hashes else ''}"
+    return f"{list(hashes.values())[-1][:16]} ({', '.join(held)})" if hashes else ""
 
 
 def _short(value) -> str:

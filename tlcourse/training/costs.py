@@ -102,7 +102,8 @@ def cost(
     trainable = sum(p.numel() for group in groups for p in group["params"])
     before, boundary = movable(model), None
     try:
-        with measured(device) as used, seeded(0, device):
+        everything = nn.ModuleList([model, *stages(model).children()])
+        with measured(device) as used, seeded(0, device), evaluating(everything):
             if isinstance(data, Features):
                 once, kept, source = 0.0, 0.0, Source(model, data, training=True)
             else:

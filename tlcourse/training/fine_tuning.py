@@ -55,15 +55,16 @@ def fine_tune(
     Howard and Ruder 2018 (gradual unfreezing); Kumar et al. 2022 (LP-FT); chapter 04.
     """
     whole_number("epochs", epochs), whole_number("head_epochs", head_epochs, 0)
+    # wrong rates of the second phase are told before the first one; any network shows them
+    freezing.parameter_groups(nn.Sequential(nn.Linear(1, 1)), lr, decay=decay, head_lr=head_lr)
     phases = _phases(model, unfreeze, epochs)
     whole = History()
     if head_epochs:
-        phases = [("head", [], head_epochs), *phases]
+        phases = [("head", pick(model, last=1), head_epochs), *phases]
     for number, (name, names, passes) in enumerate(phases):
-        first = name == "head"
+        first = bool(head_epochs) and number == 0
         freezing.freeze(model)
-        if names:
-            freezing.unfreeze(model, *names)
+        freezing.unfreeze(model, *names)
         history = fit(
             model, train, valid, epochs=passes, lr=head_lr if first else lr, decay=1.0 if first else decay,
             patience=patience if number == len(phases) - 1 else None,
@@ -76,16 +77,17 @@ def fine_tune(
 
 
 def _phases(model: nn.Module, choice, epochs: int) -> list[tuple[str, list[str], int]]:
-    """For each phase behind the head's: its name, the stages that train besides the head, and its epochs."""
-    with_parameters = [name for name, stage in stages(model).named_children() if any(True for _ in stage.parameters())]
+    """For each phase behind the head's: its name, the stages that train, and its epochs."""
+    chain = dict(stages(model).named_children())
+    with_parameters = [name for name, stage in chain.items() if any(True for _ in stage.parameters())]
     most = len(with_parameters)
-    if choice == "all":
-        return [("all", with_parameters, epochs)]
+    if choice == "all" or (choice == "gradual" and most == 1):
+        return [("all", list(chain), epochs)]
     if choice == "gradual":
         last = min(epochs, most - 1)  # the whole chain trains in what is left
         counts = [k + 2 for k in range(last)]
         passes = [1] * (last - 1) + [epochs - last + 1]
-        return [(f"{k} stages", with_parameters[-k:], n) for k, n in zip(counts, passes, strict=True)]
+        return [(f"{k} stages", pick(model, last=k), n) for k, n in zip(counts, passes, strict=True)]
     if isinstance(choice, int) and not isinstance(choice, bool):
         if not 1 <= choice <= most:
             raise CourseError(
@@ -93,7 +95,13 @@ def _phases(model: nn.Module, choice, epochs: int) -> list[tuple[str, list[str],
                 why=f"{most} of this model's stages have parameters: {', '.join(with_parameters)}.",
                 do=f"Choose a whole number from 1 (the head alone) to {most}.",
             )
-        return [(f"{choice} stages", with_parameters[-choice:], epochs)]
-    names = [choice] if isinstance(choice, str) else list(choice)
-    chosen = pick(model, *names)
-    return [(", ".join(chosen), [*chosen, with_parameters[-1]], epochs)]
+        return [(f"{choice} stage{'s' if choice > 1 else ''}", pick(model, last=choice), epochs)]
+    if not isinstance(choice, (str, Sequence)) or not choice:
+        raise CourseError(
+            f"unfreeze={choice!r} chooses no stages.",
+            do='Choose "all", "gradual", a number of last stages, or names, e.g. ["stage6", "stage7"].',
+        )
+    chosen = pick(model, *([choice] if isinstance(choice, str) else choice))
+    # a dropout that stands by itself behind a stage that trains is on
+    behind = [name for name in list(chain)[list(chain).index(chosen[0]) :] if name not in with_parameters]
+    return [(", ".join(chosen), [*chosen, *behind, *pick(model, last=1)], epochs)]

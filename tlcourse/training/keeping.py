@@ -16,7 +16,7 @@ from tlcourse.features import Features, extract
 from tlcourse.features.engine import precision_of
 from tlcourse.features.extraction import is_random
 from tlcourse.features.inputs import check_positions
-from tlcourse.features.modes import evaluating, model_device
+from tlcourse.features.modes import evaluating, model_device, seeded
 from tlcourse.features.room import memory_budget
 from tlcourse.freezing import still
 from tlcourse.models import Tokens
@@ -85,7 +85,7 @@ def keep_prefix(model, train, valid=None, *, keep=None, augment=None, views=None
         if valid is not None and not isinstance(valid, Features):
             scored = extract(model, valid, boundary, dtype=dtype, progress=progress)
     except CourseError as error:
-        if keep or "memory" not in error.what:
+        if keep or not any(word in error.what for word in ("memory", "half precision")):
             raise
         return Kept(train, valid, f"Nothing was kept: {error.what}")
     return Kept(made, scored, _line(made, scored if scored is not valid else None, dtype))
@@ -141,7 +141,7 @@ def probe(model: nn.Module, data, boundary: str | None) -> tuple[int, float]:
     elif isinstance(x, torch.Tensor) and x.is_floating_point():
         x = x.to(precision_of(chain.values()))
     everything = nn.ModuleList([model, *chain.values()])
-    with evaluating(everything), torch.no_grad():
+    with seeded(0, device), evaluating(everything), torch.no_grad():
         for name, stage in chain.items():
             with FlopCounterMode(display=False) as counter:
                 x = stage(x)

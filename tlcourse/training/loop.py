@@ -9,8 +9,8 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
+from tlcourse.chain.core import unwrapped
 from tlcourse.errors import CourseError, whole_number
-from tlcourse.features import Features
 from tlcourse.features.modes import model_device, seeded
 from tlcourse.freezing import parameter_groups
 from tlcourse.hardware import Cost, measured, one_thread
@@ -101,18 +101,18 @@ def fit(
     """
     epochs, batch, seed = whole_number("epochs", epochs), whole_number("batch", batch), whole_number("seed", seed, 0)
     warmup = check_schedule(schedule, warmup)
-    _check(model, optimizer, train, valid, patience, views, augment, mix)
+    _check(model, optimizer, train, valid, patience, views, augment, mix, keep)
     objective, device = Objective(train, loss, label_smoothing, class_weights, mix, penalty), model_device(model)
     groups = parameter_groups(model, lr, decay=decay, head_lr=head_lr, weight_decay=weight_decay)
     settings = {
         "epochs": epochs, "lr": lr, "batch": batch, "decay": decay, "head_lr": head_lr, "weight_decay": weight_decay,
         "optimizer": getattr(optimizer, "__name__", optimizer), "schedule": schedule, "warmup": warmup, "seed": seed,
         "label_smoothing": label_smoothing, "class_weights": class_weights, "mix": mix, "views": views,
-        "augment": augment, "patience": patience, "precision": precision, "train": _identity(train),
+        "augment": augment, "patience": patience, "precision": precision, "loss": loss, "penalty": penalty,
         "trains": ", ".join(dict.fromkeys(group["stage"] for group in groups)),
     }  # fmt: skip
     precision = Precision(precision, device, small=len({group["stage"] for group in groups}) == 1)
-    saved = None if checkpoint is None else Checkpoint(checkpoint, model, settings)
+    saved = None if checkpoint is None else Checkpoint(checkpoint, model, settings, train, valid)
     team, history, cost, run = Team(device), History(), Cost(), None
     show = progress if team.leads else False
     try:
@@ -176,11 +176,15 @@ def _made(optimizer: Callable, groups: list[dict]) -> torch.optim.Optimizer:
     return optimizer(groups)
 
 
-def _identity(train) -> str:
-    return f"{train.key or train.weights} {len(train)}" if isinstance(train, Features) else train.fingerprint
-
-
-def _check(model, optimizer, train, valid, patience, views, augment, mix) -> None:
+def _check(model, optimizer, train, valid, patience, views, augment, mix, keep) -> None:
+    unwrapped(model)  # says so when it is no model
+    if keep not in (None, True, False):
+        raise CourseError(f"keep={keep!r} will not do.", do="Choose keep=True or keep=False, or leave it out.")
+    if augment is not None and not callable(augment):
+        raise CourseError(
+            f"augment={augment!r} is no function.",
+            do="Pass a map of uint8 images, e.g. augment=torchvision.transforms.v2.RandomHorizontalFlip().",
+        )
     if not callable(optimizer):
         raise CourseError(
             f"optimizer={optimizer!r} is not a torch optimizer class.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from numbers import Real
 
 import torch
@@ -28,6 +28,8 @@ class Objective:
     """
 
     def __init__(self, data, loss=None, label_smoothing=0.0, class_weights=None, mix=None, penalty=None):
+        if loss is not None and not callable(loss):
+            raise CourseError(f"loss={loss!r} is no function.", do="Pass one, e.g. loss=nn.CrossEntropyLoss().")
         if loss is not None and (label_smoothing or class_weights is not None):
             raise CourseError(
                 "label_smoothing= and class_weights= belong to the course's own cross-entropy.",
@@ -76,12 +78,15 @@ def weights_of(class_weights, data) -> torch.Tensor:
         if class_weights != "balanced":
             raise UnknownName("kind of class weights", class_weights, ("balanced",))
         return torch.where(counts > 0, len(data.y) / (len(data.classes) * counts.clamp(min=1)), 0.0)
-    if not isinstance(class_weights, (Sequence, torch.Tensor)) or len(class_weights) != len(data.classes):
+    try:
+        weights = torch.as_tensor(class_weights, dtype=torch.float32)
+    except (TypeError, ValueError, RuntimeError):
+        weights = torch.empty(0)
+    if weights.shape != counts.shape:
         raise CourseError(
             f"class_weights={class_weights!r} does not give each class a weight.",
             do=f'Pass "balanced", or {len(data.classes)} numbers, one for each of {", ".join(data.classes)}.',
         )
-    weights = torch.as_tensor(class_weights, dtype=torch.float32)
     if not (weights.isfinite().all() and (weights >= 0).all() and weights.sum() > 0):
         raise CourseError("Class weights are 0 or more, and not all 0.", do="Check the numbers.")
     return weights
@@ -125,5 +130,5 @@ def _mixer(mix, classes: int) -> Callable:
     if callable(mix):
         return mix
     if mix not in MIXES:
-        raise UnknownName("way to mix images", mix, MIXES)
+        raise UnknownName("mix", mix, MIXES)
     return v2.MixUp(num_classes=classes, alpha=0.2) if mix == "mixup" else v2.CutMix(num_classes=classes)

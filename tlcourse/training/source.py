@@ -40,8 +40,8 @@ class Source:
                 "The model has no transform of its own.",
                 do="Load it with load(...), or set model.transform = a function from a raw batch to the model's input.",
             )
-        else:
-            self.run = model
+        else:  # a Hugging Face classifier takes other arguments than its chain, which takes `Tokens`
+            self.run = stages(model) if hasattr(model, "base_model_prefix") else model
         if augment is not None and (isinstance(data, Features) or data.kind != "image"):
             raise CourseError(
                 "Only raw images can be augmented.",

@@ -40,20 +40,20 @@ class Step:
 
         Nothing is updated when the loss is not finite.
         """
-        try:
-            return self._whole(index, view)
-        except torch.OutOfMemoryError:
-            if self.parts > 1 or len(index) < 4:
-                raise CourseError(
-                    "The device's memory does not suffice, even for half a batch.",
-                    do="Choose a smaller batch=, freeze more stages, or set TLCOURSE_DEVICE=cpu.",
-                ) from None
-        # outside of the `except`: there the error still holds the tensors that filled the memory
-        self.parts = 2
-        self.optimizer.zero_grad(set_to_none=True)
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
-        return self._whole(index, view)
+        while True:
+            try:
+                return self._whole(index, view)
+            except torch.OutOfMemoryError:
+                if self.parts > 1 or len(index) < 4:
+                    raise CourseError(
+                        "The device's memory does not suffice, even for half a batch.",
+                        do="Choose a smaller batch=, freeze more stages, or set TLCOURSE_DEVICE=cpu.",
+                    ) from None
+            # outside of the `except`: there the error still holds the tensors that filled the memory
+            self.parts = 2
+            self.optimizer.zero_grad(set_to_none=True)
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
 
     def _whole(self, index, view):
         self.optimizer.zero_grad(set_to_none=True)
