@@ -14,58 +14,18 @@ import safetensors.torch
 import torch
 from safetensors import safe_open
 from small_nets import image_net, images
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from small_saved import PICTURES, TEXTS, image_model, outputs, text_model
 from torch import nn
-from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from tlcourse import CourseError, changed, evaluate, extract, fit, freeze, load, save, snapshot, stages
-from tlcourse.models import Card, TextClassifier, TextTransform
 
 TESTS = Path(__file__).resolve().parent
-WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "a", "good", "bad", "film", "dull", "##er", "great"]
-TEXTS = ["A good film", "duller", "Bad, bad film! a great deal more than it is", ""]
 
 
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch):
     monkeypatch.setenv("TLCOURSE_HOME", str(tmp_path / "home"))
     return tmp_path
-
-
-def word_pieces():
-    """A tokenizer like MiniLM's, with its words cut into pieces and special tokens around them."""
-    made = Tokenizer(models.WordPiece({word: i for i, word in enumerate(WORDS)}, unk_token="[UNK]"))
-    made.normalizer, made.pre_tokenizer = normalizers.BertNormalizer(lowercase=True), pre_tokenizers.BertPreTokenizer()
-    made.post_processor = processors.TemplateProcessing("[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
-    return PreTrainedTokenizerFast(
-        tokenizer_object=made, unk_token="[UNK]", pad_token="[PAD]", cls_token="[CLS]", sep_token="[SEP]",
-        model_max_length=32,
-    )  # fmt: skip
-
-
-def text_model(seed=0, max_length=9):
-    """What `load("minilm", ...)` gives, in small."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        shape = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
-        encoder = BertModel(BertConfig(vocab_size=len(WORDS), max_position_embeddings=32, **shape))
-        model = TextClassifier(encoder, 2).eval()
-    model.tokenizer, model.classes = word_pieces(), ("no", "yes, ä")
-    model.transform = TextTransform(model.tokenizer, max_length)
-    model.card = Card("minilm", "A small one", False, "nothing", "MIT", "here", 5)
-    return model
-
-
-def image_model(name="efficientnet-lite0", **more):
-    return load(name, **{"classes": ["Katze", "chien"], "pretrained": False, "size": 32, **more})
-
-
-def outputs(model, raw):
-    with torch.no_grad():
-        return model.eval()(model.transform(raw))
-
-
-PICTURES = torch.randint(0, 256, (5, 3, 40, 50), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 
 
 # what comes back ---------------------------------------------------------------------------------
@@ -123,8 +83,8 @@ def test_a_trained_model_scores_the_same_and_what_was_kept_fits_it(home):
     model, data = freeze(image_model(classes=images().classes), until="pool"), images(12)
     fit(model, data, epochs=1, lr=0.01)
     again = freeze(load(save(model, home / "a.safetensors")))
+    assert extract(again, data).kept, "the same weights, settings and transform have the same key"
     assert evaluate(again, data).loss == evaluate(model, data).loss
-    assert extract(again, data).kept, "the same weights and transform have the same key"
     before = snapshot(again)
     fit(again, data, epochs=1, lr=0.01)
     assert changed(again, since=before)["parameters moved"]["head"] == 2

@@ -20,7 +20,7 @@ from tlcourse.features.kept import Features
 from tlcourse.features.keys import feature_key, stage_hashes
 from tlcourse.features.modes import at_once, evaluating, model_device, seeded
 from tlcourse.features.room import Room
-from tlcourse.hardware import measured, progress_bar
+from tlcourse.hardware import measured, progress_bar, reused_memory
 from tlcourse.models import ImageTransform, Tokens
 
 
@@ -109,7 +109,7 @@ def extract(
                 found[name] = make(tensors, name, hashes[name], keys[name], cost, kept=True)
     missing = [n for n in names if n not in found]
     if missing:
-        with measured(device) as cost:
+        with measured(device) as cost, reused_memory():
             inputs = Inputs(data, transform, augment)
             inputs.check_lengths(model)
             rooms, note = _run(

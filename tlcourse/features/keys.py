@@ -10,6 +10,7 @@ import sys
 import sysconfig
 import types
 from collections.abc import Iterable, Mapping, Sequence, Set
+from concurrent.futures import ThreadPoolExecutor
 from enum import Enum
 from pathlib import Path
 
@@ -27,17 +28,19 @@ class _Nameless(Exception):
 
 def stage_hashes(chain: Mapping[str, nn.Module], until: str | None = None) -> dict[str, str]:
     """A hash of all tensors up to and with each stage: a new head changes no key of what comes before it."""
-    running, hashes = hashlib.sha256(), {}
-    for name, stage in chain.items():
+    running, hashes, names = hashlib.sha256(), {}, list(chain)
+    passed = {name: chain[name] for name in (names if until is None else names[: names.index(until) + 1])}
+    tensors = [t for stage in passed.values() for t in (*stage.parameters(), *stage.buffers())]
+    with ThreadPoolExecutor() as pool:  # most of the work; hashing lets other threads run
+        digests = iter(list(pool.map(_tensor, tensors)))
+    for name, stage in passed.items():
         running.update(f"{name}:{stage!r}".encode())
         for path, module in stage.named_modules():  # settings that a module's text leaves out, e.g. `norm_first`
             kept = {k: v for k, v in vars(module).items() if isinstance(v, _PLAIN) and k != "training"}
             running.update(f"{path}{sorted(kept.items(), key=str)}".encode())
-        for key, tensor in (*stage.named_parameters(), *stage.named_buffers()):
-            running.update(key.encode() + _tensor(tensor).encode())
+        for key, _ in (*stage.named_parameters(), *stage.named_buffers()):
+            running.update(key.encode() + next(digests).encode())
         hashes[name] = running.hexdigest()
-        if name == until:
-            break
     return hashes
 
 

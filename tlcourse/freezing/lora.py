@@ -54,7 +54,7 @@ def lora(
     except ImportError:
         raise CourseError("LoRA needs the package peft.", do="pip install peft, then restart the kernel.") from None
     whole_number("rank", rank)
-    if adapted(model):
+    if adapted(unwrapped(model)):
         raise CourseError("This model has a LoRA detour already.", do="Load the model anew for another one.")
     chain = dict(stages(model).named_children())
     with_parameters = [name for name, stage in chain.items() if any(True for _ in stage.parameters())]
@@ -63,7 +63,14 @@ def lora(
     config = LoraConfig(r=rank, lora_alpha=scale * rank, target_modules=chosen, lora_dropout=dropout)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        inject_adapter_in_model(config, unwrapped(model))
+        try:
+            inject_adapter_in_model(config, unwrapped(model))
+        except ValueError as error:
+            raise CourseError(
+                "peft cannot put a detour beside one of the chosen modules.",
+                why=str(error),
+                do="Load the model anew, and name matrices and convolutions only, e.g. targets=['fc1'].",
+            ) from error
     chain = dict(stages(model).named_children())
     for name in list(chain)[: list(chain).index(head)]:
         if not any(p.requires_grad for p in chain[name].parameters()):

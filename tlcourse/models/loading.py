@@ -129,7 +129,7 @@ def _efficientnet_lite0(count, pretrained, size):
             raise CourseError("The EfficientNet-Lite0 weights do not fit the installed timm.", do="pip install -U timm")
         model.load_state_dict(dict(zip(ours, weights.values(), strict=True)))
     else:
-        _usual_momentum(model)
+        usual_momentum(model)
     if count:
         model.reset_classifier(count)
     else:  # the twin has the same head, so the same classes
@@ -142,7 +142,7 @@ def _efficientnet_lite0(count, pretrained, size):
     return model.to(memory_format=torch.channels_last)  # convolutions on a CPU are faster so
 
 
-def _usual_momentum(model: nn.Module) -> None:
+def usual_momentum(model: nn.Module) -> None:
     # This architecture comes from TensorFlow, whose slow averages (0.01) take hundreds of steps to fill. On few data
     # the twin would be scored by statistics that it has hardly seen; torch's own 0.1 gives it a fair chance.
     for module in model.modules():

@@ -130,7 +130,7 @@ def read(path: str | os.PathLike) -> nn.Module:
 
 def _rebuilt(about: dict[str, str], state: dict[str, torch.Tensor]) -> nn.Module:
     card, classes = Card(**json.loads(about["card"])), tuple(json.loads(about["classes"]))
-    model = _made(card.name, len(classes), about)
+    model = _made(card, len(classes), about)
     model.load_state_dict(state)
     model.card, model.classes = card, classes
     described = json.loads(about["transform"])
@@ -146,7 +146,7 @@ def _described(transform) -> dict:
     return asdict(transform) if isinstance(transform, ImageTransform) else {"max_length": transform.max_length}
 
 
-def _made(name: str, count: int, about: dict) -> nn.Module:
+def _made(card: Card, count: int, about: dict) -> nn.Module:
     from tlcourse.models import loading
 
     if "encoder" in about:
@@ -155,7 +155,7 @@ def _made(name: str, count: int, about: dict) -> nn.Module:
         config = json.loads(about["encoder"])
         encoder = AutoModel.from_config(AutoConfig.for_model(config.pop("model_type"), **config))
         return TextClassifier(encoder, count)
-    kind, _, rest = name.rpartition(":")
+    kind, _, rest = card.name.rpartition(":")
     if kind == "torchvision":
         import torchvision
 
@@ -165,11 +165,14 @@ def _made(name: str, count: int, about: dict) -> nn.Module:
         return model
     import timm
 
-    model = timm.create_model(loading.TIMM_NAMES.get(name, rest), pretrained=False)
+    model = timm.create_model(loading.TIMM_NAMES.get(card.name, rest), pretrained=False)
     if count:
         model.reset_classifier(count)
-    # laid out as `load` does it: another layout rounds otherwise
-    return model.to(memory_format=torch.channels_last) if name in loading.TIMM_NAMES else model
+    if card.name not in loading.TIMM_NAMES:
+        return model
+    if not card.pretrained:
+        loading.usual_momentum(model)
+    return model.to(memory_format=torch.channels_last)  # as `load` lays it out: another layout rounds otherwise
 
 
 def _tokenizer(about: dict):

@@ -16,7 +16,7 @@ from tlcourse.features.engine import Engine, planned
 from tlcourse.features.inputs import Inputs
 from tlcourse.features.modes import at_once, evaluating, model_device, seeded
 from tlcourse.freezing import parameter_groups
-from tlcourse.hardware import measured, one_thread
+from tlcourse.hardware import measured, one_thread, reused_memory
 from tlcourse.models import Tokens
 from tlcourse.training.checkpoint import movable
 from tlcourse.training.keeping import decide
@@ -103,7 +103,7 @@ def cost(
     before, boundary = movable(model), None
     try:
         everything = nn.ModuleList([model, *stages(model).children()])
-        with measured(device) as used, seeded(0, device), evaluating(everything):
+        with measured(device) as used, seeded(0, device), evaluating(everything), reused_memory():
             if isinstance(data, Features):
                 once, kept, source = 0.0, 0.0, Source(model, data, training=True)
             else:

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from tlcourse.errors import CourseError, whole_number
 from tlcourse.features import Result
 from tlcourse.features.modes import at_once, evaluating, model_device
-from tlcourse.hardware import measured
+from tlcourse.hardware import measured, reused_memory
 from tlcourse.training.keeping import keep_prefix
 from tlcourse.training.source import Source, check_data, check_outputs
 
@@ -38,8 +38,9 @@ def evaluate(model: nn.Module, data, *, batch: int | None = None, keep: bool | N
     if batch is not None:
         whole_number("batch", batch)
     check_data(model, data)  # before anything is computed
-    with measured(model_device(model)) as cost:
-        source = Source(model, keep_prefix(model, data, keep=keep, progress=False).train)
+    with measured(model_device(model)) as cost, reused_memory():
+        kept = keep_prefix(model, data, keep=keep, progress=False).train
+        source = Source(model, kept, made_now=kept is not data)
         logits = predicted(source, batch)
     return Result.of(
         data.y.numpy(),

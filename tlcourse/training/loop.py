@@ -9,11 +9,10 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
-from tlcourse.chain.core import unwrapped
 from tlcourse.errors import CourseError, whole_number
 from tlcourse.features.modes import model_device, seeded
 from tlcourse.freezing import parameter_groups
-from tlcourse.hardware import Cost, measured, one_thread
+from tlcourse.hardware import Cost, measured, one_thread, reused_memory
 from tlcourse.training.best import Best
 from tlcourse.training.checkpoint import Checkpoint
 from tlcourse.training.diagnosis import remarks
@@ -60,7 +59,8 @@ def fit(
     """Train the stages that are not frozen, in place.
 
     What the frozen first stages give is computed once and kept, where that pays; the history says so. The result is
-    the same as without. Under `accelerate launch` several processes share each batch, with the same result as one.
+    the same as without. Under `accelerate launch` several processes share each batch, with the same result as one; only
+    a BatchNorm that trains is another, as it sees its process's share of the batch.
 
     Arguments:
         model: a classifier with a `transform`, frozen as far as you like.
@@ -116,22 +116,23 @@ def fit(
     team, history, cost, run = Team(device), History(), Cost(), None
     show = progress if team.leads else False
     try:
-        with measured(device) as cost, seeded(seed, device):
+        with measured(device) as cost, seeded(seed, device), reused_memory():
             with team.first():
                 kept = keep_prefix(
                     model, train, valid,
                     epochs=epochs, augment=augment, views=views, mix=mix, keep=keep, progress=show,
                 )  # fmt: skip
             history.keeping = kept.line
-            source = Source(model, kept.train, training=True, augment=augment if kept.train is train else None)
+            made = kept.train is not train
+            source = Source(model, kept.train, training=True, augment=None if made else augment, made_now=made)
             steps = max(1, min(steps_of(len(source), batch), len(source) // team.size))
-            made = _made(optimizer, groups)
+            opt = _made(optimizer, groups)
             behind = torch.compile(source.run) if compile else source.run
             run = Run(
                 source=source,
-                held_out=None if valid is None else Source(model, kept.valid, training=True),
-                step=Step(source, team.wrap(behind), objective, made, precision, team),
-                schedule=LambdaLR(made, lambda step: share(step, epochs * steps, schedule, warmup)),
+                held_out=_held_out(model, valid, kept.valid),
+                step=Step(source, team.wrap(behind), objective, opt, precision, team),
+                schedule=LambdaLR(opt, lambda step: share(step, epochs * steps, schedule, warmup)),
                 order=torch.Generator().manual_seed(seed),
                 epochs=epochs,
                 steps=steps,
@@ -158,6 +159,10 @@ def fit(
     return history
 
 
+def _held_out(model: nn.Module, valid, kept) -> Source | None:
+    return None if valid is None else Source(model, kept, training=True, made_now=kept is not valid)
+
+
 def _where(history: History, epochs: int, run: Run | None) -> str:
     if run is None:
         return "Interrupted before the first step, while the frozen stages were computed. The model is as it was."
@@ -177,7 +182,6 @@ def _made(optimizer: Callable, groups: list[dict]) -> torch.optim.Optimizer:
 
 
 def _check(model, optimizer, train, valid, patience, views, augment, mix, keep) -> None:
-    unwrapped(model)  # says so when it is no model
     if keep not in (None, True, False):
         raise CourseError(f"keep={keep!r} will not do.", do="Choose keep=True or keep=False, or leave it out.")
     if augment is not None and not callable(augment):

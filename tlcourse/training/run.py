@@ -85,6 +85,7 @@ class Run:
             self.schedule.step()
             total, right, self.done = total + value, right + hits, self.done + 1
             bar.update()
+        self.step.team.agree(self.source.run)
         trained = [p for group in self.step.optimizer.param_groups for p in group["params"]]
         if not all(p.isfinite().all() for p in trained):
             raise diverged(epoch, self.done, False, self.source, index, self.lr, self.history)

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from tlcourse.chain import stages
+from tlcourse.chain.core import unwrapped
 from tlcourse.errors import CourseError
 from tlcourse.features import Features
 from tlcourse.features.inputs import Inputs
@@ -23,18 +24,19 @@ class Source:
         data: a `Split`, or `Features` of one of the model's stages.
         training: whether gradients will flow; the stages before kept features must then be frozen.
         augment: a random map of uint8 images, drawn anew for each image.
+        made_now: whether the features come from this very model, so that their weights need not be compared.
 
     `run` is what a batch goes through: the model, or its stages behind the kept features. `lengths` holds the tokens
     of each text, or is None.
     """
 
-    def __init__(self, model: nn.Module, data, training: bool = False, augment=None):
+    def __init__(self, model: nn.Module, data, training: bool = False, augment=None, made_now: bool = False):
         self.model, self.data, self.augment = model, data, augment
         self.device = model_device(model)
         self.dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
         check_data(model, data)
         if isinstance(data, Features):
-            self.run = _rest(model, data, training)
+            self.run = _rest(model, data, training, made_now)
         elif getattr(model, "transform", None) is None:
             raise CourseError(
                 "The model has no transform of its own.",
@@ -104,6 +106,7 @@ def check_outputs(logits: torch.Tensor, data) -> None:
 
 def check_data(model: nn.Module, data) -> None:
     """Say so when something cannot be trained or scored on, or counts its classes otherwise than the model."""
+    unwrapped(model)  # says so when it is no model
     if not hasattr(data, "y") or not hasattr(data, "classes"):
         raise CourseError(
             f"A model is trained and scored on a split of data or on features, not on a {type(data).__name__}.",
@@ -147,7 +150,7 @@ def _to(x, device: torch.device, dtype: torch.dtype):
     return x.to(device, dtype if x.is_floating_point() else x.dtype, non_blocking=True)
 
 
-def _rest(model: nn.Module, features: Features, training: bool) -> nn.Sequential:
+def _rest(model: nn.Module, features: Features, training: bool, made_now: bool) -> nn.Sequential:
     chain = dict(stages(model).named_children())
     names = list(chain)
     if features.stage not in chain:
@@ -171,7 +174,7 @@ def _rest(model: nn.Module, features: Features, training: bool) -> nn.Sequential
                 why="Training would move these stages, but the kept features would not follow.",
                 do=f'Freeze them first: freeze(model, until="{features.stage}").',
             )
-    if features.weights and stage_hashes(chain, features.stage)[features.stage] != features.weights:
+    if not made_now and features.weights and stage_hashes(chain, features.stage)[features.stage] != features.weights:
         raise CourseError(
             "The features were made by other weights than this model has now.",
             why="The model was trained or reloaded after the features were extracted, or it is another model.",

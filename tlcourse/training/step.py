@@ -44,9 +44,11 @@ class Step:
             try:
                 return self._whole(index, view)
             except torch.OutOfMemoryError:
-                if self.parts > 1 or len(index) < 4:
+                alone = self.team.size == 1  # in the middle of an exchange of gradients nobody can begin anew
+                if self.parts > 1 or len(index) < 4 or not alone:
+                    share = "even for half a batch" if alone else "for this process's share of a batch"
                     raise CourseError(
-                        "The device's memory does not suffice, even for half a batch.",
+                        f"The device's memory does not suffice, {share}.",
                         do="Choose a smaller batch=, freeze more stages, or set TLCOURSE_DEVICE=cpu.",
                     ) from None
             # outside of the `except`: there the error still holds the tensors that filled the memory

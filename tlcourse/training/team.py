@@ -47,6 +47,15 @@ class Team:
         """The module, with gradients that are averaged over the processes."""
         return module if self._accelerator is None else self._accelerator.prepare(module)
 
+    def agree(self, module: nn.Module) -> None:
+        """Give all processes the statistics of the leading one: each BatchNorm has seen its own share only."""
+        if self._accelerator is not None:
+            from accelerate.utils import broadcast
+
+            with torch.no_grad():
+                for buffer in module.buffers():
+                    buffer.copy_(broadcast(buffer.clone()))
+
     def total(self, *values: torch.Tensor) -> list[float]:
         """Sums over the processes, of one number each."""
         together = torch.stack([value.detach().double() if value.device.type != "mps" else value.detach().float()
