@@ -148,19 +148,23 @@ class _Outputs(nn.Module):
 
 
 def _translated(prefix: Mapping[str, nn.Module], wanted: list[str], x: torch.Tensor):
+    import onnx
     import onnxruntime
 
-    names, written = [name for name in prefix if name in wanted], io.BytesIO()
+    names, written, two = [name for name in prefix if name in wanted], io.BytesIO(), x[:2].contiguous()
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         # The older exporter takes half a second, the newer one eight. One batch size, so that shapes are constants:
         # else the padding of each convolution would be computed anew for each batch.
         torch.onnx.export(
-            _Outputs(prefix, wanted), (x.contiguous(),), written, dynamo=False, input_names=["x"], output_names=names
+            _Outputs(prefix, wanted), (two,), written, dynamo=False, input_names=["x"], output_names=names
         )
+    network = onnx.load_from_string(written.getvalue())
+    for value in (*network.graph.input, *network.graph.output):  # followed with two items, which is quicker
+        value.type.tensor_type.shape.dim[0].dim_value = len(x)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = hardware.threads(), 3
-    session = onnxruntime.InferenceSession(written.getvalue(), options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(network.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
     def run(batch: torch.Tensor) -> dict[str, torch.Tensor]:
         outputs = session.run(names, {"x": batch.contiguous().numpy()})
