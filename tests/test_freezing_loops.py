@@ -218,7 +218,7 @@ def test_frozen_features_are_deterministic_under_fit(case):
     same = data.x[:1].repeat(4, 1, 1, 1) if case in IMAGE_MODELS else data.x[:1] * 4
     four = Data(same, data.y[:1].repeat(4), data.kind)
     watch = Watch(model, until)
-    fit(model, four, epochs=3, lr=0.01, batch=4, progress=False)
+    fit(model, four, epochs=3, lr=0.01, batch=4, keep=False, progress=False)
     watch.assert_deterministic(3)
 
 

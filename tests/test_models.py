@@ -11,7 +11,7 @@ from torch import nn
 
 from tlcourse import CourseError, UnknownName, freeze, frozen, load, stages
 from tlcourse.models import Card, ImageTransform, MeanPool, TextClassifier, TextTransform, Tokens
-from tlcourse.models.loading import _image_transform, _replace_last_linear
+from tlcourse.models.loading import _image_transform, replace_last_linear
 
 LITE = "efficientnet-lite0"
 
@@ -496,5 +496,5 @@ def test_an_architecture_without_a_linear_head():
     with pytest.raises(CourseError, match="no linear layer"):
         load("torchvision:squeezenet1_1", 2, pretrained=False)
     model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Sequential(nn.Linear(3, 4)))
-    _replace_last_linear(model, 7)
+    replace_last_linear(model, 7)
     assert model(torch.zeros(1, 2)).shape == (1, 7)

@@ -37,12 +37,13 @@ def by_t(values):
 
 
 def test_the_figures_are_those_of_the_runs():
-    values = [accuracy(seed).accuracy for seed in range(4)]
-    found = repeat(accuracy, seeds=4)
+    values = [accuracy(seed).loss for seed in range(4)]
+    found = repeat(lambda seed: accuracy(seed).loss, seeds=4)
     assert found.values == tuple(values) and found.seeds == (0, 1, 2, 3) and len(set(values)) > 1
     assert [found.mean, found.low, found.high] == by_t(values)
     assert len(found.seconds) == 4 and min(found.seconds) > 0 and found.memory > 10 and found.note == ""
-    assert repeat(accuracy, seeds=4).values == found.values, "seeds do not reproduce"
+    assert repeat(lambda seed: accuracy(seed).loss, seeds=4).values == found.values, "seeds do not reproduce"
+    assert repeat(accuracy, seeds=2).values == tuple(accuracy(seed).accuracy for seed in range(2))
     table = found.to_frame()
     assert list(table) == ["seed", "value", "seconds"] and table["value"].tolist() == values
     assert f"{found.mean:.3f} ({found.low:.3f} to {found.high:.3f}), 4 seeds" in repr(found)

@@ -85,10 +85,13 @@ class Checkpoint:
         other = [name for name in self.settings if theirs.get(name) != self.settings[name]]
         if other:
             shown = "; ".join(f"{n} was {_short(theirs.get(n))}, is {_short(self.settings[n])}" for n in other[:4])
+            go_on = "Use the same settings and data to go on"
+            if "frozen" in other:
+                go_on = "Load the model anew to go on: its frozen stages have been trained or replaced since"
             raise CourseError(
                 f"The checkpoint {str(self.path)!r} belongs to another run.",
                 why=f"{shown}.",
-                do="Use the same settings and data to go on, or name another file (or delete this one) to begin anew.",
+                do=f"{go_on}, or name another file (or delete this one) to begin anew.",
             )
         mine = dict(self.model.state_dict())
         with torch.no_grad():
