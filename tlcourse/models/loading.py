@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Sequence
 from functools import partial
@@ -72,6 +73,7 @@ def load(
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
         raise CourseError(f"seed={seed!r} is not a seed.", do="Choose a whole number from 0.")
     make = _maker(name)
+    gc.collect()  # a frozen model refers to itself: without this, earlier ones would stay in memory for a while
     if name.startswith(HUBS) and pretrained and settings.profile() != "full":
         raise CourseError(
             f"{name!r} comes from a model hub, and the small profile uses none.",
