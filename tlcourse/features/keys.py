@@ -110,9 +110,13 @@ def _bytecode(code: types.CodeType) -> str:
 
 
 def _installed(package) -> bool:
-    places = {sysconfig.get_path(name) for name in ("purelib", "platlib", "stdlib")}
     file = getattr(package, "__file__", None) or ""
-    return package.__name__ == "tlcourse" or any(file.startswith(place + os.sep) for place in places if place)
+    return package.__name__ == "tlcourse" or any(file.startswith(place + os.sep) for place in _places())
+
+
+@functools.cache  # asking takes long, and is done for each module of a network
+def _places() -> frozenset[str]:
+    return frozenset(filter(None, (sysconfig.get_path(name) for name in ("purelib", "platlib", "stdlib"))))
 
 
 def _described(thing) -> str:
