@@ -8,9 +8,9 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
-import safetensors.torch
 import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import nn
 
 from tlcourse.errors import CourseError
@@ -68,10 +68,12 @@ def save(model: nn.Module, path: str | os.PathLike) -> Path:
     work = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(work, "wb") as file:
-            file.write(safetensors.torch.save(merged_state(model), metadata=about))
-            file.flush()
+        save_file(merged_state(model), work, metadata=about)
+        with open(work, "r+b") as file:
             os.fsync(file.fileno())
+        mask = os.umask(0)
+        os.umask(mask)
+        work.chmod(0o666 & ~mask)  # the library makes it its owner's alone
         os.replace(work, path)
     except (OSError, SafetensorError) as error:
         raise CourseError(f"The model could not be saved as {str(path)!r}.", why=f"{error}") from error
