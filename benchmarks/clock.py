@@ -29,7 +29,8 @@ class Clock:
 
     def start(self) -> None:
         """Let the clock run (on)."""
-        self._since = (time.perf_counter(), processor_seconds())
+        spent = processor_seconds()  # asking takes a millisecond, which is not the peer's
+        self._since = (time.perf_counter(), spent)
 
     def stop(self) -> None:
         """Halt the clock; what it has counted stays."""
