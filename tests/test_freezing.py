@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import gc
 import io
 import itertools
 import pickle
+import weakref
 
 import hypothesis.strategies as st
 import pytest
@@ -669,3 +671,15 @@ def test_padding_does_not_matter_to_a_frozen_encoder():
     longer = Tokens(nn.functional.pad(ids, (0, 3)), nn.functional.pad(mask, (0, 3)))
     model.dropout.p = 0.0
     torch.testing.assert_close(model(Tokens(ids, mask)), model(longer), rtol=1e-4, atol=1e-5)
+
+
+def test_a_frozen_network_leaves_memory_with_its_last_name():
+    gc.collect()
+    gc.disable()  # nobody comes to look for networks that refer to themselves
+    try:
+        net = freeze(nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3), nn.Linear(3, 2)))
+        weight = weakref.ref(net[0].weight)
+        del net
+        assert weight() is None
+    finally:
+        gc.enable()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator
-from functools import partial
 
 import torch
 from torch import nn
@@ -102,7 +102,7 @@ def frozen(model: nn.Module) -> tuple[str, ...]:
 
 def is_held(module: nn.Module) -> bool:
     """Whether a module stays in evaluation mode when `train()` is called."""
-    return isinstance(vars(module).get("train"), partial) and not module.training
+    return isinstance(vars(module).get("train"), _Held) and not module.training
 
 
 def tensors_of(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
@@ -126,12 +126,11 @@ def _remember(model: nn.Module, chosen: set[str], add: bool) -> None:
 
 def hold(module: nn.Module) -> None:
     """Keep one module in evaluation mode, whatever loop calls `train()` on it or around it."""
-    # On the instance, not the class: `model.train()` calls each child's `train`, and finds this one. A partial of a
-    # plain function survives deepcopy and pickle, and follows the copy.
+    # On the instance, not the class: `model.train()` calls each child's `train`, and finds this one.
     module.eval()
-    module.train = partial(_stay_in_eval, module)
+    module.train = _Held(module)
     if isinstance(module, _NormBase):  # torch.optim.swa_utils.update_bn resets statistics to fill them anew
-        module.reset_running_stats = partial(_keep_statistics, module)
+        module.reset_running_stats = _keep_statistics
     if isinstance(module, Step):
         module.hold(True)
 
@@ -144,12 +143,29 @@ def _release(module: nn.Module, training: bool) -> None:
         module.hold(False)
 
 
-def _keep_statistics(module: nn.Module) -> None:
+def _keep_statistics() -> None:
     """A frozen norm keeps its statistics."""
 
 
-def _stay_in_eval(module: nn.Module, mode: bool = True) -> nn.Module:
-    module.training = False
-    for child in module.children():
-        child.train(False)
-    return module
+class _Held:
+    """What `train` is of a frozen module: it stays in evaluation mode. Follows deepcopy and pickle to the copy.
+
+    It knows its module weakly: a network that referred to itself would stay in memory after its last name is gone.
+    """
+
+    def __init__(self, module: nn.Module):
+        self.module = weakref.ref(module)
+
+    def __call__(self, mode: bool = True) -> nn.Module:
+        module = self.module()
+        module.training = False
+        for child in module.children():
+            child.train(False)
+        return module
+
+    def __deepcopy__(self, memo: dict) -> _Held:
+        module = self.module()
+        return _Held(memo.get(id(module), module))
+
+    def __reduce__(self):
+        return _Held, (self.module(),)

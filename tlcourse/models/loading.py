@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import os
 from collections.abc import Sequence
+from contextlib import nullcontext
 from functools import partial
 
 import torch
@@ -73,7 +73,6 @@ def load(
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
         raise CourseError(f"seed={seed!r} is not a seed.", do="Choose a whole number from 0.")
     make = _maker(name)
-    gc.collect()  # a frozen model refers to itself: without this, earlier ones would stay in memory for a while
     if name.startswith(HUBS) and pretrained and settings.profile() != "full":
         raise CourseError(
             f"{name!r} comes from a model hub, and the small profile uses none.",
@@ -155,16 +154,18 @@ def usual_momentum(model: nn.Module) -> None:
 def _minilm(count, pretrained, size):
     from safetensors.torch import load_file
     from transformers import AutoTokenizer, BertConfig, BertModel
+    from transformers.initialization import no_init_weights
 
     folder = assets.folder("minilm")
-    encoder = BertModel(BertConfig.from_json_file(folder / "config.json"), add_pooling_layer=False)
+    with no_init_weights() if pretrained else nullcontext():  # 22 million random numbers would only be overwritten
+        encoder = BertModel(BertConfig.from_json_file(folder / "config.json"), add_pooling_layer=False)
     if pretrained:
         weights = load_file(folder / "model.safetensors")
-        _, extra = encoder.load_state_dict(weights, strict=False)
-        left = [k for k in extra if not k.startswith("pooler.") and not k.endswith("position_ids")]
+        missing, extra = encoder.load_state_dict(weights, strict=False)
+        left = missing + [k for k in extra if not k.startswith("pooler.") and not k.endswith("position_ids")]
         if left:
             raise CourseError(
-                "The MiniLM weights do not fit the installed transformers.", why=f"Left over: {left[:3]}."
+                "The MiniLM weights do not fit the installed transformers.", why=f"Missing or left over: {left[:3]}."
             )
     return _text_model(
         "minilm", encoder, AutoTokenizer.from_pretrained(folder, local_files_only=True), count, pretrained,
