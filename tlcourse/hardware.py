@@ -142,18 +142,25 @@ def reused_memory():
     >>> with reused_memory():
     ...     pass
     """
+    global _inside
     libc = _glibc()
     if libc is None:
         yield
         return
+    _inside += 1
     libc.mallopt(_M_MMAP_THRESHOLD, 1 << 30)
     libc.mallopt(_M_TRIM_THRESHOLD, (1 << 31) - 1)
     try:
         yield
     finally:
+        _inside -= 1
+        if not _inside:  # what is large from now on, a model or a data set, goes back to the system when it is dropped
+            libc.mallopt(_M_MMAP_THRESHOLD, 4 << 20)
+            libc.mallopt(_M_TRIM_THRESHOLD, 8 << 20)
         libc.malloc_trim(0)
 
 
+_inside = 0
 _M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD = -3, -1  # from its malloc.h
 
 

@@ -5,5 +5,17 @@ from tlcourse.plots.clouds import confusion, embedding
 from tlcourse.plots.curves import history, label_efficiency
 from tlcourse.plots.pictures import images
 from tlcourse.plots.plot import Plot
+from tlcourse.plots.prices import strategies
 
-__all__ = ["Plot", "bars", "confusion", "depth", "embedding", "history", "images", "label_efficiency", "stages"]
+__all__ = [
+    "Plot",
+    "bars",
+    "confusion",
+    "depth",
+    "embedding",
+    "history",
+    "images",
+    "label_efficiency",
+    "stages",
+    "strategies",
+]

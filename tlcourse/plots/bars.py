@@ -136,7 +136,7 @@ def bars(values, low=None, high=None, *, xlabel: str = "", unit: str = "") -> Pl
     """Named values as bars from zero, with their intervals: seconds, megabytes, accuracies.
 
     Arguments:
-        values: name -> number, (value, low, high) or probe result.
+        values: name -> number, (value, low, high), probe result, or what `repeat` returned.
         low, high: ends of the intervals, a value a name.
         xlabel: what is measured, e.g. `"seconds an epoch"`.
         unit: written after each number, e.g. `"s"`.

@@ -113,6 +113,9 @@ def estimates(names, values, low, high, name: str):
 def _estimate(value):
     if hasattr(value, "accuracy"):
         return value.accuracy, getattr(value, "low", None), getattr(value, "high", None)
+    if hasattr(value, "seeds"):  # what repeat returned; a share is never below 0 or above 1, whatever Student's t says
+        share = min(value.values) >= 0 and max(value.values) <= 1
+        return value.mean, max(0.0, value.low) if share else value.low, min(1.0, value.high) if share else value.high
     if isinstance(value, Sequence) and not isinstance(value, str) and len(value) == 3:
         return tuple(value)
     return value, None, None
