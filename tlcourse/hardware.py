@@ -155,8 +155,8 @@ def reused_memory():
     finally:
         _inside -= 1
         if not _inside:  # what is large from now on, a model or a data set, goes back to the system when it is dropped
-            libc.mallopt(_M_MMAP_THRESHOLD, 4 << 20)
-            libc.mallopt(_M_TRIM_THRESHOLD, 8 << 20)
+            libc.mallopt(_M_MMAP_THRESHOLD, 1 << 18)
+            libc.mallopt(_M_TRIM_THRESHOLD, 1 << 19)
         libc.malloc_trim(0)
 
 
