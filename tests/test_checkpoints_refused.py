@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import pickle
+import zipfile
 from dataclasses import replace
 
 import pytest
@@ -111,7 +112,18 @@ class Bomb:
         return os.mkdir, (str(self.touched),)
 
 
+def one_bit(file):
+    """Another value of one bit, in the largest tensor."""
+    with zipfile.ZipFile(file) as parts:
+        largest = max((i for i in parts.infolist() if "/data/" in i.filename), key=lambda i: i.file_size)
+        inside = parts.read(largest)
+    whole = bytearray(file.read_bytes())
+    whole[whole.index(inside)] ^= 1
+    file.write_bytes(whole)
+
+
 DAMAGE = {
+    "one bit": one_bit,
     "truncated": lambda file: file.write_bytes(file.read_bytes()[:-100]),
     "half of it": lambda file: file.write_bytes(file.read_bytes()[: file.stat().st_size // 2]),
     "empty": lambda file: file.write_bytes(b""),

@@ -31,7 +31,7 @@ ORDER = (
     ("chain",),
     ("models", "datasets"),
     ("assets",),
-    ("errors", "settings", "hardware"),
+    ("digest", "errors", "settings", "hardware"),
 )
 RANK = {unit: rank for rank, units in enumerate(ORDER) for unit in units}
 HEAVY = ("torch", "torchvision", "numpy", "pandas", "matplotlib", "transformers", "timm", "sklearn", "skimage", "keras")

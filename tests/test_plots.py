@@ -13,7 +13,7 @@ import pytest
 import torch
 from matplotlib.text import Text
 
-from tlcourse import plots
+from tlcourse import plots, repeat
 
 NASTY = '<img src=x onerror="alert(1)">'
 STRANGE = ["شكرا جزيلا", "🙂 smile", "$x_{1}$ costs 5$", "深度学习", NASTY, "a\nb\x07\ud800", "", "w" * 80]
@@ -49,6 +49,12 @@ def cloud(k, n=6, d=5):
     return torch.tensor(rng.normal(size=(k, d))[y] * 6 + rng.normal(size=(k * n, d))), torch.tensor(y)
 
 
+def priced(names, accuracies):
+    """A table as `strategies` takes it: dearer from row to row, with intervals."""
+    rows = {"seconds": np.geomspace(0.4, 40, len(names)), "accuracy": list(accuracies)}
+    return pd.DataFrame(rows, index=list(names)).assign(low=lambda t: t.accuracy - 0.05, high=lambda t: t.accuracy + 0.05)
+
+
 def every_plot(names):
     """One figure of each kind, with these names in it."""
     k = len(names)
@@ -66,6 +72,7 @@ def every_plot(names):
         "confusion": plots.confusion(y, y.flip(0), names),
         "embedding": plots.embedding(x, y, names),
         "bars": plots.bars(values, xlabel=names[0], unit=names[0]),
+        "strategies": plots.strategies(priced(names, values.values())),
     }
 
 
@@ -214,6 +221,23 @@ def test_bars_compare_two_by_their_ratio():
     alt = plots.bars({"kept": (0.5, 0.4, 0.6), "naive": 60}, xlabel="Seconds", unit="s").alt
     assert alt == "Seconds: kept 0.500 s (0.400 to 0.600), naive 60 s. naive is 120 times kept."
     assert "a −2, b 0" in plots.bars({"a": -2, "b": 0}).alt
+
+
+def test_bars_take_what_repeat_returned_and_shares_stay_within_0_and_1():
+    sure, wild = repeat(lambda seed: 0.5, seeds=2), repeat(lambda seed: (0.6, 1.0)[seed], seeds=2)
+    assert wild.low < 0 and wild.high > 1
+    assert plots.bars({"a": sure, "b": wild}).alt.startswith("a 0.500 (0.500 to 0.500), b 0.800 (0 to 1).")
+    assert "b 3 (-9.71 to 15.7)" in plots.bars({"b": repeat(lambda seed: 2 + 2 * seed, seeds=2)}).alt.replace("−", "-")
+
+
+def test_strategies_tell_price_and_worth():
+    plot = plots.strategies(priced(["head", "all"], [0.7, 0.99]), baseline={"guessing": 0.5})
+    assert plot.alt == (
+        "Accuracy against seconds of training. head: 0.700 (0.650 to 0.750) at 0.400. "
+        "all: 0.990 (0.940 to 1) at 40. Quickest is head, best is all. The level of guessing is 0.500."
+    )
+    without = plots.strategies({"head": {"seconds": 1, "accuracy": 0.7}})
+    assert without.alt == "Accuracy against seconds of training. head: 0.700 at 1."
 
 
 @pytest.mark.parametrize("names", [["one"], ["cat", "dog"], STRANGE, [f"class {i}" for i in range(40)]], ids=len)

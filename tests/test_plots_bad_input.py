@@ -52,6 +52,12 @@ def epochs(n):
         (lambda: plots.bars({}), "empty"),
         (lambda: plots.bars([1, 2]), "names"),
         (lambda: plots.bars({"a": "fast"}), "not numbers"),
+        (lambda: plots.strategies({}), "columns"),
+        (lambda: plots.strategies({"a": {"seconds": 1}}), "columns"),
+        (lambda: plots.strategies({"a": {"seconds": 0, "accuracy": 0.5}}), "above 0"),
+        (lambda: plots.strategies({"a": {"seconds": 1, "accuracy": np.nan}}), "not a number"),
+        (lambda: plots.strategies({"a": {"seconds": 1, "accuracy": 0.5, "low": 0.4}}), "two ends"),
+        (lambda: plots.strategies({"a": {"seconds": 1, "accuracy": 0.5, "low": 0.6, "high": 0.4}}), "swapped"),
     ],
 )
 def test_bad_input_is_told_in_words(bad, words):

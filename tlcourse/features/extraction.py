@@ -58,7 +58,7 @@ def extract(
         dtype: of the features; `torch.float16` halves their size.
         cache: False neither reads nor keeps.
         engine: `"torch"`, `"onnxruntime"`, or `"auto"`: ONNX Runtime for a CNN on a processor, where it is installed
-            and gives what torch gives (to 1e-4, verified on the first batch). By default `TLCOURSE_ENGINE`, or auto.
+            and gives what torch gives (to 1e-4, verified on the first images). By default `TLCOURSE_ENGINE`, or auto.
         seed: of the augmentation.
         progress: whether to show a bar; by default where someone looks.
 

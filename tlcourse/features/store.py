@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import os
@@ -20,6 +19,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from tlcourse import settings
+from tlcourse.digest import digest
 
 _verified: set[tuple] = set()
 _OWN = re.compile(r"[0-9a-f]{40}(\.safetensors|\..*\.part)")
@@ -116,7 +116,7 @@ class Part:
         with suppress(OSError):
             with open(file, "r+b") as written:
                 written.seek(self._offset)
-                written.write(_digest(self.tensors).encode())
+                written.write(digest(self.tensors).encode())
                 os.fsync(written.fileno())
             self.tensors = {}  # Windows renames no file that is mapped
             file.chmod(self.work.stat().st_mode & 0o666)  # readable for whom the folder is: a class may share it
@@ -161,20 +161,12 @@ class _Damaged(Exception):
     """What the file holds is not what was written."""
 
 
-def _digest(tensors: dict[str, torch.Tensor]) -> str:
-    digest = hashlib.sha256()
-    for name, tensor in sorted(tensors.items()):
-        digest.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
-
-
 def _verify(file: Path, expected: str | None, tensors: dict[str, torch.Tensor]) -> None:
     # once in a process and for each version of the file: the whole of it must be read for this
     seen = _version(file)
     if seen in _verified:
         return
-    if expected != _digest(tensors):
+    if expected != digest(tensors):
         raise _Damaged
     _verified.add(seen)
 

@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
+from tlcourse.digest import digest
 from tlcourse.errors import CourseError
 from tlcourse.models.card import Card
 from tlcourse.models.texts import TextClassifier, TextTransform
@@ -68,7 +69,8 @@ def save(model: nn.Module, path: str | os.PathLike) -> Path:
     work = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(merged_state(model), work, metadata=about)
+        state = merged_state(model)
+        save_file(state, work, metadata=about | {"sha256": digest(state)})
         with open(work, "r+b") as file:
             os.fsync(file.fileno())
         mask = os.umask(0)
@@ -113,6 +115,12 @@ def read(path: str | os.PathLike) -> nn.Module:
             f"{str(path)!r} holds tensors, but not a model of this course.",
             why="Files written by save(model, path) say so inside; another version of the course may write others.",
             do="Load the model by its name, then model.load_state_dict(...).",
+        )
+    if about.get("sha256") != digest(state):
+        raise CourseError(
+            f"The weights in {str(path)!r} are not those that were saved.",
+            why="The file was damaged or changed since.",
+            do="Save the model again, or copy the file anew.",
         )
     try:
         return _rebuilt(about, state)

@@ -68,6 +68,9 @@ class Checkpoint:
         if not self.path.exists():
             return None
         try:
+            with zipfile.ZipFile(self.path) as parts:  # torch does not compare the checksums that it writes
+                if damaged := parts.testzip():
+                    raise zipfile.BadZipFile(damaged)
             state = torch.load(self.path, map_location="cpu", weights_only=True)
             theirs = dict(state["settings"])
         except (OSError, RuntimeError, ValueError, LookupError, TypeError, EOFError, pickle.UnpicklingError,
