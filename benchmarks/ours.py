@@ -7,7 +7,7 @@ import math
 import onnx  # noqa: F401 (before the clock runs, as all that is imported)
 import onnxruntime  # noqa: F401
 import torch
-import torch.onnx.utils  # noqa: F401
+import torch.onnx.utils
 from tasks import BATCH, Run
 
 from tlcourse import fit, freeze

@@ -51,8 +51,9 @@ def cloud(k, n=6, d=5):
 
 def priced(names, accuracies):
     """A table as `strategies` takes it: dearer from row to row, with intervals."""
-    rows = {"seconds": np.geomspace(0.4, 40, len(names)), "accuracy": list(accuracies)}
-    return pd.DataFrame(rows, index=list(names)).assign(low=lambda t: t.accuracy - 0.05, high=lambda t: t.accuracy + 0.05)
+    seconds, accuracies = np.geomspace(0.4, 40, len(names)), np.array(list(accuracies))
+    rows = {"seconds": seconds, "accuracy": accuracies, "low": accuracies - 0.05, "high": accuracies + 0.05}
+    return pd.DataFrame(rows, index=list(names))
 
 
 def every_plot(names):
