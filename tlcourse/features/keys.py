@@ -34,8 +34,10 @@ def stage_hashes(chain: Mapping[str, nn.Module], until: str | None = None) -> di
     running, hashes, names = hashlib.sha256(), {}, list(chain)
     passed = {name: chain[name] for name in (names if until is None else names[: names.index(until) + 1])}
     tensors = [t for stage in passed.values() for t in (*stage.parameters(), *stage.buffers())]
-    with ThreadPoolExecutor() as pool:  # most of the work; hashing lets other threads run
-        digests = iter(list(pool.map(_tensor, tensors)))
+    with ThreadPoolExecutor() as pool:  # most of the work; only over much memory are threads worth their trouble
+        large = {id(t): pool.submit(_tensor, t) for t in tensors if t.nbytes > _BLOCK}
+        small = {id(t): _tensor(t) for t in tensors if t.nbytes <= _BLOCK}
+        digests = iter([small[id(t)] if id(t) in small else large[id(t)].result() for t in tensors])
     for name, stage in passed.items():
         running.update(f"{name}:{stage!r}".encode())
         for path, module in stage.named_modules():  # settings that a module's text leaves out, e.g. `norm_first`

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import nn
 
@@ -64,7 +66,7 @@ class Step:
             value, logits, labels = self._forward(part, view)
             # the mean over this part, as its share of the mean over the batch of all processes
             weight = len(part) / len(index)
-            finite = finite and bool(torch.isfinite(value))
+            finite = finite and math.isfinite(value.item())
             if finite:
                 self.precision.backward(value * (weight * self.team.size) if weight != 1 else value)
             loss = loss + value.detach() * len(part)

@@ -58,6 +58,8 @@ class Team:
 
     def total(self, *values: torch.Tensor) -> list[float]:
         """Sums over the processes, of one number each."""
+        if self._accelerator is None and values[0].device.type == "cpu":
+            return [float(value) for value in values]
         together = torch.stack([value.detach().double() if value.device.type != "mps" else value.detach().float()
                                 for value in values])  # fmt: skip
         if self._accelerator is not None:
