@@ -9,7 +9,7 @@ import torch
 from tlcourse.errors import CourseError
 
 SCHEDULES = ("constant", "cosine", "linear")
-POOL = 16  # batches whose texts are sorted by length together
+POOL = 8  # batches whose texts are sorted by length together
 
 
 def share(step: int, total: int, schedule: str, warmup: float) -> float:
@@ -61,7 +61,7 @@ def batches(n: int, steps: int, generator: torch.Generator, lengths: torch.Tenso
     Arguments:
         n, steps: how many items, in how many batches; their sizes differ by one at most.
         generator: of the order; an epoch each call.
-        lengths: tokens of each text `[n]`, or None. Texts are sorted within a random pool of 16 batches, so that
+        lengths: tokens of each text `[n]`, or None. Texts are sorted within a random pool of 8 batches, so that
             padding is short and still each epoch brings other texts together.
 
     >>> len(batches(10, 3, torch.Generator().manual_seed(0)))
