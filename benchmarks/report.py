@@ -87,7 +87,7 @@ def entry(name: tuple[str, str], runs: list[dict], best: float | None, fastest: 
         "reached": sum(r is not None for r in reached),
         "peak": median(r["peak_mb"] for r in runs),
         "baseline": median(r["baseline_mb"] for r in runs),
-        "ratio": seconds / fastest if fastest else None,
+        "ratio": fastest / seconds if fastest else None,
         "moved": max((r["moved"] for r in runs), key=lambda m: m["parameters"] + m["buffers"]),
     }
 
@@ -102,7 +102,8 @@ def shown(place: tuple[str, str], entries: list[dict]) -> str:
     lines = [
         f"### {place[0]}: {HEADINGS[place[1]]}",
         "",
-        "| | runs | accuracy | over seeds | by items | s | from–to | CPU s | s to 99 % | peak MB (before) | time ratio "
+        "| | runs | accuracy | over seeds | by items | s | from–to | CPU s | s to 99 % | peak MB (before) "
+        "| times as fast as the fastest peer "
         "| frozen tensors that moved |",
         "| --- | ---: | ---: | --- | --- | ---: | --- | ---: | ---: | ---: | ---: | --- |",
     ]
@@ -110,13 +111,18 @@ def shown(place: tuple[str, str], entries: list[dict]) -> str:
         seeds = "–" if e["seeds"] is None else f"{max(0, e['seeds'][0]):.3f}–{min(1, e['seeds'][1]):.3f}"
         near = "never" if e["near"] is None else f"{e['near']:.1f}"
         near += f" ({e['reached']} of {e['runs']})" if 0 < e["reached"] < e["runs"] else ""
-        ratio = "–" if e["ratio"] is None else f"{e['ratio']:.2f}"
+        ratio = "–" if e["ratio"] is None else f"{e['ratio']:.{0 if e['ratio'] > 99 else 1 if e['ratio'] > 9 else 2}f}"
         lines.append(
             f"| {label(e)} | {e['runs']} | {e['accuracy']:.3f} | {seeds} | {e['low']:.3f}–{e['high']:.3f} "
-            f"| {e['wall']:.1f} | {e['span'][0]:.1f}–{e['span'][1]:.1f} | {e['cpu']:.1f} | {near} "
+            f"| {told(e['wall'])} | {told(e['span'][0])}–{told(e['span'][1])} | {told(e['cpu'])} | {near} "
             f"| {e['peak']:.0f} ({e['baseline']:.0f}) | {ratio} | {moved(e['moved'])} |"
         )
     return "\n".join([*lines, "", agreement(entries)])
+
+
+def told(value: float) -> str:
+    """Seconds with a digit more where there are few."""
+    return f"{value:.2f}" if value < 1 else f"{value:.1f}"
 
 
 def label(e: dict) -> str:

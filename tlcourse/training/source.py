@@ -68,8 +68,9 @@ class Source:
         return kept and self.data.x.ndim - (self.data.views > 1) == 2
 
     def train(self, mode: bool) -> None:
-        """Training or evaluation mode, also of what a set_stages chain holds beside the model."""
-        self.model.train(mode)
+        """Training or evaluation mode of what runs, also of what a set_stages chain holds beside the model."""
+        if not (mode and isinstance(self.data, Features)):  # the stages before kept features do not run
+            self.model.train(mode)
         if self.run is not self.model:
             self.run.train(mode)
 
