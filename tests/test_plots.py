@@ -227,7 +227,7 @@ def test_bars_compare_two_by_their_ratio():
 def test_bars_take_what_repeat_returned_and_shares_stay_within_0_and_1():
     sure, wild = repeat(lambda seed: 0.5, seeds=2), repeat(lambda seed: (0.6, 1.0)[seed], seeds=2)
     assert wild.low < 0 and wild.high > 1
-    assert plots.bars({"a": sure, "b": wild}).alt.startswith("a 0.500 (0.500 to 0.500), b 0.800 (0 to 1).")
+    assert plots.bars({"a": sure, "b": wild}).alt.startswith("Values: a 0.500, b 0.800 (0 to 1).")
     assert "b 3 (-9.71 to 15.7)" in plots.bars({"b": repeat(lambda seed: 2 + 2 * seed, seeds=2)}).alt.replace("−", "-")
 
 

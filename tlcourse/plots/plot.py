@@ -115,7 +115,7 @@ class Plot:
 @contextmanager
 def drawing(width: float = WIDTH, height: float = 3.4, **options) -> Iterator[Figure]:
     """A new figure, and the style for as long as it is drawn; what the user set for matplotlib is left as it was."""
-    with _style():
+    with _style(), _quiet():
         room = ConstrainedLayoutEngine(w_pad=0.09, h_pad=0.09, wspace=0.05)  # inches, inches, share
         yield Figure(figsize=(width, height), facecolor="white", **{"layout": room, **options})
 
