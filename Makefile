@@ -6,7 +6,7 @@
 #   TORCH_INDEX=url     one more package index: on Linux without a GPU, PyTorch's index of CPU builds saves 2.8 GB
 #   PIP_ARGS="..."      passed on to pip install
 #   LAB_ARGS="..."      passed on to tlcourse lab
-#   BENCH_ARGS="..."    passed on to benchmarks/compare.py; with --repeats 1 it takes 35 minutes
+#   BENCH_ARGS="..."    passed on to benchmarks/compare.py; with --repeats 1 it takes 50 minutes
 
 LOCK := requirements/tested-py311-linux.txt
 PY := .venv/bin/python
@@ -17,7 +17,7 @@ PIP := $(PY) -m pip install --disable-pip-version-check $(if $(LOCKED),--constra
 LAB := .venv/.installed-lab$(if $(LOCKED),-locked)
 TEST := .venv/.installed-test$(if $(LOCKED),-locked)
 BENCH := .venv/.installed-bench
-CELL_SECONDS := 300
+CELL_SECONDS := 600
 
 .PHONY: help lab test lint unit nbval notebooks bench clean
 .NOTPARALLEL:
@@ -27,7 +27,7 @@ help: ## list what can be made
 	@echo "make lab        install, fetch weights and data, open the course in JupyterLab"
 	@echo "make test       install, fetch, then check everything: lint, unit tests, doctests, every notebook"
 	@echo "make notebooks  make notebooks/ from chapters/"
-	@echo "make bench      install five other engines beside this one, compare them for two hours, write benchmarks/"
+	@echo "make bench      install five other trainers beside this one, compare them for two hours, write benchmarks/"
 	@echo "make clean      remove the environment and what tests leave (fetched weights stay: tlcourse fetch --clear all)"
 	@echo "Options (PYTHON, LOCKED, TORCH_INDEX, PIP_ARGS, LAB_ARGS, BENCH_ARGS) are explained at the top of the Makefile."
 

@@ -28,6 +28,8 @@ def main() -> None:
     options.add_argument("--readme", type=Path, default=HERE / "README.md")
     options.add_argument("--figure", type=Path, default=HERE / "speed.png")
     chosen = options.parse_args()
+    if not chosen.results.exists():
+        raise SystemExit(f"There is no {chosen.results}: run compare.py first.")
     rows = [json.loads(line) for line in chosen.results.read_text().splitlines()]
     tables = {place: table(group) for place, group in grouped(rows, "model", "task").items()}
     text = "\n\n".join(
@@ -57,7 +59,8 @@ def table(rows: list[dict]) -> list[dict]:
     order = [(who, v) for who in MODULES for c in chains(who, rows[0]["model"], rows[0]["task"]) for v in c]
     names = [name for name in order if name in groups]
     peers = [name for name in names if name[0] != "ours"]
-    best = max((mean(r["accuracy"] for r in groups[n]) for n in peers), default=None)
+    clean = [n for n in peers if not any(r["moved"]["parameters"] + r["moved"]["buffers"] for r in groups[n])]
+    best = max((mean(r["accuracy"] for r in groups[n]) for n in clean or peers), default=None)
     fastest = min((median(r["wall"] for r in groups[n]) for n in peers), default=None)
     entries = [entry(name, groups[name], best, fastest) for name in names]
     reference = next((e for e in entries if e["who"] == "ours"), None)
@@ -109,12 +112,13 @@ def shown(place: tuple[str, str], entries: list[dict]) -> str:
     ]
     for e in entries:
         seeds = "–" if e["seeds"] is None else f"{max(0, e['seeds'][0]):.3f}–{min(1, e['seeds'][1]):.3f}"
-        near = "never" if e["near"] is None else f"{e['near']:.1f}"
+        near = "never" if e["near"] is None else told(e["near"])
+        span = "–" if e["runs"] == 1 else f"{told(e['span'][0])}–{told(e['span'][1])}"
         near += f" ({e['reached']} of {e['runs']})" if 0 < e["reached"] < e["runs"] else ""
         ratio = "–" if e["ratio"] is None else f"{e['ratio']:.{0 if e['ratio'] > 99 else 1 if e['ratio'] > 9 else 2}f}"
         lines.append(
             f"| {label(e)} | {e['runs']} | {e['accuracy']:.3f} | {seeds} | {e['low']:.3f}–{e['high']:.3f} "
-            f"| {told(e['wall'])} | {told(e['span'][0])}–{told(e['span'][1])} | {told(e['cpu'])} | {near} "
+            f"| {told(e['wall'])} | {span} | {told(e['cpu'])} | {near} "
             f"| {e['peak']:.0f} ({e['baseline']:.0f}) | {ratio} | {moved(e['moved'])} |"
         )
     return "\n".join([*lines, "", agreement(entries)])
@@ -147,8 +151,8 @@ def agreement(entries: list[dict]) -> str:
     """Whether the accuracies differ by more than the test items allow to tell."""
     others = [label(e) for e in entries if not e["agrees"]]
     if not others:
-        return "All accuracies agree with this package's within the interval by items."
-    return f"Outside the interval of this package's accuracy: {'; '.join(others)}. The others agree with it."
+        return "All intervals by items overlap with this package's, which is no proof that the accuracies are equal."
+    return f"All intervals by items overlap with this package's, except: {'; '.join(others)}."
 
 
 def about(rows: list[dict]) -> str:
@@ -168,6 +172,11 @@ def about(rows: list[dict]) -> str:
             f"(median; it holds the run before), others' share of the cores just before: {median(busy):.0%} in the "
             f"median, {max(busy):.0%} at most.",
             f"Versions: {', '.join(f'{name} {number}' for name, number in sorted(versions.items()))}.",
+            "In the tables: over seeds, the 95 % interval of the mean over seeds (cut at 0 and 1); by items, Wilson's "
+            "interval for the test items; s, wall seconds (median) and from–to; CPU s, processor seconds; s to 99 %, "
+            "until the first epoch that reached 99 % of the final accuracy of the best peer in whose frozen stages "
+            "nothing moved; the last but one column, the fastest peer's seconds divided by these.",
+            "",
             f"{items}. Workers of the loaders for images: "
             f"{', '.join(f'{TITLES[who]} {number}' for who, number in WORKERS.items())}.",
         ]
@@ -183,8 +192,7 @@ def picture(tables: dict) -> str:
         if ours and peers:
             said.append(
                 f"{model}, {HEADINGS[task]}: this package {ours[0]['wall']:.1f} s, the peers from "
-                f"{peers[0]['wall']:.1f} s ({TITLES[peers[0]['who']]}) to {peers[-1]['wall']:.1f} s "
-                f"({TITLES[peers[-1]['who']]})"
+                f"{peers[0]['wall']:.1f} s ({label(peers[0])}) to {peers[-1]['wall']:.1f} s ({label(peers[-1])})"
             )
     return f"![Bars of training seconds in six panels. {'; '.join(said)}.](speed.png)"
 

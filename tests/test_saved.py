@@ -181,7 +181,7 @@ def rewritten(path, **changes):
         (lambda f: f.write_bytes(b""), "cannot be read"),
         (lambda f: f.write_text("a letter"), "cannot be read"),
         (lambda f: torch.save({"a": torch.zeros(2)}, f), "cannot be read"),
-        (lambda f: f.write_bytes(f.read_bytes()[:-1] + bytes([f.read_bytes()[-1] ^ 1])), "not those that were saved"),
+        (lambda f: f.write_bytes(f.read_bytes()[:-1] + bytes([f.read_bytes()[-1] ^ 1])), "is not what was saved"),
         (lambda f: f.unlink(), "There is no file"),
         (lambda f: (f.unlink(), f.mkdir()), "There is no file"),
         (lambda f: safetensors.torch.save_file({"a": torch.zeros(2)}, f), "not a model of this course"),

@@ -74,7 +74,8 @@ def execute(path: Path, out: Path | None = None, timeout: float = NOTEBOOKS_TIME
     except CellTimeoutError:
         error = _shown(notebook, f"A cell took more than {timeout:.0f} seconds.")
     except (DeadKernelError, AssertionError):  # nbclient's cleanup asserts that there still is a kernel
-        error = _shown(notebook, f"The kernel died (at {watch.peak / 1e6:.0f} MB): perhaps the memory was not enough.")
+        at = f"at {watch.peak / 1e6:.0f} MB"
+        error = _shown(notebook, f"The kernel died ({at}): something stopped it, or the memory was not enough.")
     finally:
         watch.stop()
     seconds = time.perf_counter() - start

@@ -52,7 +52,7 @@ RATES = Exercise(
     answers=("rates",),
     judge=judges_04_rates.discriminative,
     make=judges_04.network,
-    why="Early stages are general and take small steps; late stages are special to the old task and take larger ones. "
+    why="Early stages are thought to be general and take small steps; late ones are special and take larger ones. "
     "A stage's rate follows from its place in the chain alone. `tlcourse.parameter_groups(model, lr, decay=decay)` "
     "makes the same groups, and `fit` uses them.",
     hints=(
@@ -150,10 +150,10 @@ QUESTIONS = (
                 "it is the whole way.",
             ),
             Choice(
-                "Little, and it is the wrong end: the error still travels through every stage, and what is special to "
-                "the old task stays.",
-                "Freezing from the input on ends the way back early, and the frozen part's features can be kept. It "
-                "also spares the general stages, and lets those move that are special to the old task.",
+                "Much less: only the weight gradients of the frozen stages. The error still travels back through "
+                "every stage, and nothing can be kept.",
+                "Freezing from the input on ends the way back early, and the frozen part's features are computed once. "
+                "Here the forward pass, and the way back to the stem, stay as long as they were.",
                 right=True,
             ),
             Choice(

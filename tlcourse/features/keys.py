@@ -39,14 +39,60 @@ def stage_hashes(chain: Mapping[str, nn.Module], until: str | None = None) -> di
         small = {id(t): _tensor(t) for t in tensors if t.nbytes <= _BLOCK}
         digests = iter([small[id(t)] if id(t) in small else large[id(t)].result() for t in tensors])
     for name, stage in passed.items():
-        running.update(f"{name}:{stage!r}".encode())
-        for path, module in stage.named_modules():  # settings that a module's text leaves out, e.g. `norm_first`
-            kept = {k: v for k, v in vars(module).items() if isinstance(v, _PLAIN) and k != "training"}
-            running.update(f"{path}{sorted(kept.items(), key=str)}".encode())
+        running.update(stage_settings(name, stage).encode())
         for key, _ in (*stage.named_parameters(), *stage.named_buffers()):
             running.update(key.encode() + next(digests).encode())
         hashes[name] = running.hexdigest()
     return hashes
+
+
+def stage_settings(name: str, stage: nn.Module) -> str:
+    """What a stage does besides its parameters and buffers: its text, and settings that the text leaves out."""
+    said = [f"{name}:{stage!r}"]
+    for path, module in stage.named_modules():
+        settings = {k: _setting(v) for k, v in vars(module).items() if k not in _MODULES_OWN}
+        said.append(f"{path}{sorted(settings.items())}")
+    return "".join(said)
+
+
+_MODULES_OWN = {*vars(nn.Module()), "train", "reset_running_stats"}  # also what freezing puts there
+
+
+def _setting(value) -> str:
+    """A module's attribute as text: numbers, tensors and functions, also within lists and dicts."""
+    if isinstance(value, _PLAIN):
+        return repr(value)
+    if isinstance(value, (torch.Tensor, np.ndarray)):
+        return _tensor(torch.as_tensor(value))
+    if isinstance(value, Mapping):
+        return str(sorted(f"{k}: {_setting(v)}" for k, v in value.items()))
+    if isinstance(value, (Sequence, Set)):
+        return str([_setting(v) for v in value])
+    if isinstance(value, functools.partial):
+        return f"{_setting(value.func)}{_setting(value.args)}{_setting(value.keywords)}"
+    if isinstance(value, _CODE):
+        return described_function(value)
+    return type(value).__qualname__
+
+
+def described_function(function) -> str:
+    """A function's name with what it does, so that another of the same name is told apart.
+
+    >>> described_function(lambda x: x + 1) == described_function(lambda x: x + 2)
+    False
+    """
+    code = getattr(function, "__code__", None)
+    inside = [_setting(cell.cell_contents) for cell in getattr(function, "__closure__", None) or () if _filled(cell)]
+    return f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', '')}" + (
+        f" {_bytecode(code)} {inside}" if code else ""
+    )
+
+
+def _filled(cell) -> bool:
+    try:
+        return cell.cell_contents is not None
+    except ValueError:
+        return False
 
 
 def feature_key(weights: str, passed: Iterable[nn.Module], transform, augment, **more) -> str | None:

@@ -158,6 +158,8 @@ class _Held:
 
     def __call__(self, mode: bool = True) -> nn.Module:
         module = self.module()
+        if module is None:
+            raise CourseError("A shallow copy of a frozen module has lost its original.", do="Use copy.deepcopy.")
         module.training = False
         for child in module.children():
             child.train(False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from contextlib import suppress
@@ -70,7 +71,7 @@ def save(model: nn.Module, path: str | os.PathLike) -> Path:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         state = merged_state(model)
-        save_file(state, work, metadata=about | {"sha256": digest(state)})
+        save_file(state, work, metadata=about | {"sha256": _sum(about, state)})
         with open(work, "r+b") as file:
             os.fsync(file.fileno())
         mask = os.umask(0)
@@ -89,7 +90,8 @@ def merged_state(model: nn.Module) -> dict[str, torch.Tensor]:
     """The tensors of a model by name; with LoRA those of the plain model that computes the same."""
     state = {name: tensor.detach().cpu() for name, tensor in model.state_dict().items() if "lora_" not in name}
     for path, module in model.named_modules():
-        if hasattr(module, "lora_A") and hasattr(module, "get_delta_weight"):
+        detour = hasattr(module, "lora_A") and hasattr(module, "get_delta_weight")
+        if detour and not module.merged and not module.disable_adapters:
             name = f"{path}.base_layer.weight"
             state[name] = state[name] + sum(module.get_delta_weight(a).detach().cpu() for a in module.active_adapters)
     return {name.replace(".base_layer.", "."): tensor.clone().contiguous() for name, tensor in state.items()}
@@ -116,14 +118,8 @@ def read(path: str | os.PathLike) -> nn.Module:
             why="Files written by save(model, path) say so inside; another version of the course may write others.",
             do="Load the model by its name, then model.load_state_dict(...).",
         )
-    if about.get("sha256") != digest(state):
-        raise CourseError(
-            f"The weights in {str(path)!r} are not those that were saved.",
-            why="The file was damaged or changed since.",
-            do="Save the model again, or copy the file anew.",
-        )
     try:
-        return _rebuilt(about, state)
+        model = _rebuilt(about, state)
     except (KeyError, TypeError, ValueError) as error:  # json's own error is a ValueError
         raise CourseError(
             f"What {str(path)!r} says of its model cannot be understood.",
@@ -136,6 +132,19 @@ def read(path: str | os.PathLike) -> nn.Module:
             why="Its head or another part was replaced before saving, or an installed library makes it otherwise now.",
             do="Load the model by its name, put your own head on it, then model.load_state_dict(...).",
         ) from error
+
+    if about.get("sha256") != _sum(about, state):
+        raise CourseError(
+            f"What {str(path)!r} holds is not what was saved.",
+            why="The file was damaged or changed since.",
+            do="Save the model again, or copy the file anew.",
+        )
+    return model
+
+
+def _sum(about: dict[str, str], state: dict[str, torch.Tensor]) -> str:
+    told = sorted((name, text) for name, text in about.items() if name != "sha256")
+    return hashlib.sha256(f"{told}{digest(state)}".encode()).hexdigest()
 
 
 def _rebuilt(about: dict[str, str], state: dict[str, torch.Tensor]) -> nn.Module:

@@ -87,11 +87,15 @@ class TextTransform:
         wrong = [type(t).__name__ for t in texts if not isinstance(t, str)]
         if wrong:
             raise CourseError(f"A {wrong[0]} stands where a text is needed.", do="Pass a list of strings.")
-        made = self.tokenizer(texts, padding=True, truncation=True, max_length=self.max_length, return_tensors="pt")
+        made = self.tokenizer(
+            texts, padding=True, truncation=True, max_length=self.max_length, padding_side="right", return_tensors="pt"
+        )
         return Tokens(made["input_ids"], made["attention_mask"])
 
     def __repr__(self) -> str:
-        return f"TextTransform(tokenizer={self._hash()}, max_length={self.max_length})"
+        cut = getattr(self.tokenizer, "truncation_side", "right")
+        side = "" if cut == "right" else f", truncation_side={cut!r}"
+        return f"TextTransform(tokenizer={self._hash()}, max_length={self.max_length}{side})"
 
     def _hash(self) -> str:
         backend = getattr(self.tokenizer, "backend_tokenizer", None)

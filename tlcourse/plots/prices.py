@@ -50,8 +50,8 @@ def strategies(table, *, baseline=None, xlabel: str = "seconds of training", yla
         ax.set_xlim(cost.min() / span**0.16, cost.max() * span**0.16)
         for text, level in lines.items():
             ax.axhline(level, color=MUTED, lw=1.2, linestyle=(0, (2, 2)))
-            ax.annotate(text, (0.995, level), (0, 3), xycoords=("axes fraction", "data"),
-                        textcoords="offset points", ha="right", va="bottom", color=MUTED, size=_SIZE)  # fmt: skip
+            ax.annotate(text, (0.01, level), (0, 3), xycoords=("axes fraction", "data"),
+                        textcoords="offset points", ha="left", va="bottom", color=MUTED, size=_SIZE)  # fmt: skip
         for i in range(len(names)):
             colour = COLOURS[i % len(COLOURS)]
             if low is not None:
@@ -76,7 +76,7 @@ def _read(table):
     import pandas as pd
 
     if isinstance(table, Mapping) and not hasattr(table, "columns"):
-        table = pd.DataFrame({plain(name): row for name, row in table.items()}).T
+        table = pd.DataFrame(list(table.values()), index=[plain(name) for name in table])
     if not hasattr(table, "columns") or not len(table) or not {"seconds", "accuracy"} <= set(table.columns):
         raise CourseError(
             "The table needs the columns `seconds` and `accuracy`, a row a strategy.",

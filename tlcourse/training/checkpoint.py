@@ -7,6 +7,7 @@ import os
 import pickle
 import re
 import zipfile
+import zlib
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from torch import nn
 from tlcourse.chain import stages
 from tlcourse.errors import CourseError
 from tlcourse.features import Features
-from tlcourse.features.keys import stage_hashes
+from tlcourse.features.keys import stage_hashes, stage_settings
 from tlcourse.freezing import frozen
 
 VERSION = 1
@@ -37,6 +38,7 @@ class Checkpoint:
         self.path, self.model = Path(path).expanduser(), model
         settings = {**settings, "train": _identity(train), "valid": _identity(valid)}
         settings |= {"model": _shapes(model), "frozen": _frozen_hash(model)}
+        settings |= {"transform": getattr(model, "transform", None), "stages": _settings_hash(model)}
         # in another process a function lies at another address
         self.settings = {name: re.sub(r" at 0x[0-9a-fA-F]+", "", str(value)) for name, value in settings.items()}
         if self.path.is_dir():
@@ -74,7 +76,7 @@ class Checkpoint:
             state = torch.load(self.path, map_location="cpu", weights_only=True)
             theirs = dict(state["settings"])
         except (OSError, RuntimeError, ValueError, LookupError, TypeError, EOFError, pickle.UnpicklingError,
-                zipfile.BadZipFile) as error:  # fmt: skip
+                zipfile.BadZipFile, zlib.error) as error:  # fmt: skip
             raise CourseError(
                 f"The checkpoint {str(self.path)!r} cannot be read.",
                 why="It is damaged, or no checkpoint of the course.",
@@ -122,7 +124,7 @@ def _identity(data) -> str:
 
 
 def _shapes(model: nn.Module) -> str:
-    shapes = str([(name, tuple(tensor.shape)) for name, tensor in model.state_dict().items()])
+    shapes = str([(name, tensor.dtype, tuple(tensor.shape)) for name, tensor in model.state_dict().items()])
     return f"{type(model).__name__} {hashlib.sha256(shapes.encode()).hexdigest()[:8]}"
 
 
@@ -130,6 +132,11 @@ def _frozen_hash(model: nn.Module) -> str:
     chain, held = dict(stages(model).named_children()), frozen(model)
     hashes = stage_hashes({name: stage for name, stage in chain.items() if name in held})
     return f"{list(hashes.values())[-1][:16]} ({', '.join(held)})" if hashes else ""
+
+
+def _settings_hash(model: nn.Module) -> str:
+    said = "".join(stage_settings(name, stage) for name, stage in stages(model).named_children())
+    return hashlib.sha256(re.sub(r" at 0x[0-9a-fA-F]+", "", said).encode()).hexdigest()[:8]
 
 
 def _short(value) -> str:

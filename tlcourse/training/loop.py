@@ -10,6 +10,7 @@ from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from tlcourse.errors import CourseError, whole_number
+from tlcourse.features.keys import described_function
 from tlcourse.features.modes import model_device, seeded
 from tlcourse.freezing import parameter_groups
 from tlcourse.hardware import Cost, measured, one_thread, reused_memory
@@ -101,14 +102,15 @@ def fit(
     """
     epochs, batch, seed = whole_number("epochs", epochs), whole_number("batch", batch), whole_number("seed", seed, 0)
     warmup = check_schedule(schedule, warmup)
-    _check(model, optimizer, train, valid, patience, views, augment, mix, keep)
+    _check(model, optimizer, train, valid, patience, views, augment, mix, keep, penalty)
     objective, device = Objective(train, loss, label_smoothing, class_weights, mix, penalty), model_device(model)
     groups = parameter_groups(model, lr, decay=decay, head_lr=head_lr, weight_decay=weight_decay)
     settings = {
         "epochs": epochs, "lr": lr, "batch": batch, "decay": decay, "head_lr": head_lr, "weight_decay": weight_decay,
         "optimizer": getattr(optimizer, "__name__", optimizer), "schedule": schedule, "warmup": warmup, "seed": seed,
         "label_smoothing": label_smoothing, "class_weights": class_weights, "mix": mix, "views": views,
-        "augment": augment, "patience": patience, "precision": precision, "loss": loss, "penalty": penalty,
+        "augment": augment, "patience": patience, "precision": precision,
+        "loss": _told(loss), "penalty": _told(penalty),
         "trains": ", ".join(dict.fromkeys(group["stage"] for group in groups)),
     }  # fmt: skip
     precision = Precision(precision, device, small=len({group["stage"] for group in groups}) == 1)
@@ -172,6 +174,13 @@ def _where(history: History, epochs: int, run: Run | None) -> str:
     return f"Interrupted {where}. The model keeps what it has learned so far."
 
 
+def _told(function) -> str:
+    """A loss or penalty as a checkpoint compares it: by its name, or by what it does where the name says nothing."""
+    if getattr(function, "identity", None):
+        return function.identity
+    return described_function(function) if getattr(function, "__name__", "") == "<lambda>" else str(function)
+
+
 def _made(optimizer: Callable, groups: list[dict]) -> torch.optim.Optimizer:
     """The optimizer; torch's own run all their arithmetic in one loop where they can (`fused`)."""
     devices = {p.device.type for group in groups for p in group["params"]}
@@ -181,7 +190,7 @@ def _made(optimizer: Callable, groups: list[dict]) -> torch.optim.Optimizer:
     return optimizer(groups)
 
 
-def _check(model, optimizer, train, valid, patience, views, augment, mix, keep) -> None:
+def _check(model, optimizer, train, valid, patience, views, augment, mix, keep, penalty) -> None:
     if keep not in (None, True, False):
         raise CourseError(f"keep={keep!r} will not do.", do="Choose keep=True or keep=False, or leave it out.")
     if augment is not None and not callable(augment):
@@ -194,6 +203,13 @@ def _check(model, optimizer, train, valid, patience, views, augment, mix, keep) 
             f"optimizer={optimizer!r} is not a torch optimizer class.",
             why="fit makes the optimizer itself, from what trains now.",
             do="Pass the class, e.g. optimizer=torch.optim.SGD.",
+        )
+    theirs = {id(p) for p in getattr(penalty, "pulls", ())}
+    if theirs and theirs.isdisjoint(map(id, model.parameters())):
+        raise CourseError(
+            "The penalty belongs to another model.",
+            why="It holds the weights of the model that it was made for, and this one would not feel it.",
+            do="Make it anew: penalty=l2_sp(model).",
         )
     check_data(model, train)
     if valid is not None:

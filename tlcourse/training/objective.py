@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from tlcourse.chain import stages
+from tlcourse.digest import digest
 from tlcourse.errors import CourseError, UnknownName
 
 MIXES = ("mixup", "cutmix")
@@ -121,6 +122,8 @@ def l2_sp(model: nn.Module, strength: float = 0.01) -> Callable[[], torch.Tensor
         moving = [((p - p0) ** 2).sum() for p, p0 in start if p.requires_grad]
         return strength / 2 * torch.stack(moving).sum() if moving else torch.zeros(())
 
+    penalty.pulls = [p for p, _ in start]
+    penalty.identity = f"l2_sp({strength}) from {digest({str(i): p0 for i, (_, p0) in enumerate(start)})}"
     return penalty
 
 
