@@ -76,16 +76,15 @@ def _training(job: dict) -> dict:
     from tlcourse.hardware import reused_memory
 
     made = [make_run(job["model"], job["task"], seed, job["quick"]) for seed in (0, 1, 0)]
-    with reused_memory():  # as `fit` runs
-        before = parts(made[0], job["engine"])
+    bare_parts = reused_memory()(parts)  # as `fit` runs
+    before = bare_parts(made[0], job["engine"])
     run = made[1]
     if run.task.until is not None:
         freeze(run.model, until=run.task.until)
     _forget()
     settings = {"epochs": run.task.epochs, "lr": run.task.lr, "batch": BATCH, "progress": False}
     actual, history = timed(lambda: fit(run.model, run.train, **settings))
-    with reused_memory():
-        after = parts(made[2], job["engine"])
+    after = bare_parts(made[2], job["engine"])
     bare = {name: (before[name] + after[name]) / 2 for name in before}
     # where nothing is kept, every epoch transforms the images anew; texts are tokenised once in any case
     passes = run.task.epochs if run.task.until is None and not run.text else 1
@@ -103,16 +102,12 @@ def _extraction(job: dict) -> dict:
     from tlcourse import extract
     from tlcourse.hardware import reused_memory
 
-    def kept(job, *arguments):
-        with reused_memory():
-            return job(*arguments)
-
     run, times, outputs = make_run(job["model"], job["task"], 0, job["quick"]), {"ours": [], "bare": []}, {}
     for _ in range(REPEATS + 1):
         _forget()
         for name, way in (
             ("ours", lambda: extract(run.model, run.train, "pool", cache=False, progress=False)),
-            ("bare", lambda: kept(bare_extraction, run)),
+            ("bare", lambda: reused_memory()(bare_extraction)(run)),
         ):
             seconds, outputs[name] = timed(way)
             times[name].append(seconds)

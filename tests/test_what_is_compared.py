@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import os
+import subprocess
+import sys
 
+import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
@@ -38,11 +43,27 @@ class Holder(nn.Module):
         (torch.ones(3), torch.zeros(3)),
         (torch.sin, torch.cos),
         (lambda x: x + 1, lambda x: x + 2),
+        (functools.partial(torch.add, alpha=1), functools.partial(torch.add, alpha=2)),
+        ({"red", "green", "blue"}, {"red", "green"}),
+        (np.array(["a", None], dtype=object), np.array(["b", None], dtype=object)),
     ],
 )
 def test_what_a_module_holds_besides_its_tensors_is_part_of_its_key(one, other):
     first, again, second = (stage_settings("a", Holder(held)) for held in (one, one, other))
     assert first == again != second
+
+
+def test_a_set_has_one_key_in_all_processes():
+    code = """
+from torch import nn
+from tlcourse.features.keys import stage_settings
+net = nn.Identity()
+net.held = set("abcdefgh")
+print(stage_settings("a", net))
+"""
+    environments = [os.environ | {"PYTHONHASHSEED": seed} for seed in "12"]
+    said = [subprocess.run([sys.executable, "-c", code], env=e, capture_output=True, check=True) for e in environments]
+    assert said[0].stdout == said[1].stdout != b""
 
 
 def test_freezing_changes_no_key():

@@ -10,7 +10,7 @@ import sys
 import sysconfig
 import types
 import zlib
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from enum import Enum
 from pathlib import Path
@@ -59,20 +59,16 @@ _MODULES_OWN = {*vars(nn.Module()), "train", "reset_running_stats"}  # also what
 
 
 def _setting(value) -> str:
-    """A module's attribute as text: numbers, tensors and functions, also within lists and dicts."""
-    if isinstance(value, _PLAIN):
-        return repr(value)
-    if isinstance(value, (torch.Tensor, np.ndarray)):
-        return _tensor(torch.as_tensor(value))
-    if isinstance(value, Mapping):
-        return str(sorted(f"{k}: {_setting(v)}" for k, v in value.items()))
-    if isinstance(value, (Sequence, Set)):
-        return str([_setting(v) for v in value])
-    if isinstance(value, functools.partial):
-        return f"{_setting(value.func)}{_setting(value.args)}{_setting(value.keywords)}"
-    if isinstance(value, _CODE):
-        return described_function(value)
-    return type(value).__qualname__
+    """A module's attribute as text; of what cannot be looked into, the type."""
+
+    def other(part) -> str:
+        if isinstance(part, _PLAIN):
+            return repr(part)
+        if isinstance(part, functools.partial):
+            return _setting([part.func, part.args, part.keywords])
+        return described_function(part) if isinstance(part, _CODE) else type(part).__qualname__
+
+    return _text(value, other)
 
 
 def described_function(function) -> str:
@@ -179,25 +175,36 @@ def _places() -> frozenset[str]:
 
 def _described(thing) -> str:
     """All that says what a transform does. A type's `repr` is not enough: that of `Lambda` leaves the function out."""
+
+    def other(part) -> str:
+        if isinstance(part, _CODE):
+            raise _Nameless
+        code = _code(part)
+        if type(part).__module__.startswith("tlcourse."):
+            return f"{code} {part!r}"  # complete by design, also where it holds a tokenizer
+        if not hasattr(part, "__dict__"):
+            raise _Nameless
+        return f"{code} {_described(vars(part))}"
+
+    return _text(thing, other)
+
+
+def _text(thing, other: Callable) -> str:
+    """Numbers, words and arrays as text, also within lists and dicts; `other` describes whatever else is met."""
     if isinstance(thing, _PLAIN) and type(thing).__module__ != "__main__":
         return repr(thing)
     if isinstance(thing, torch.Tensor):
         return _tensor(thing)
+    if isinstance(thing, np.ndarray) and thing.dtype.hasobject:
+        return _text(thing.tolist(), other)
     if isinstance(thing, np.ndarray):
         return f"{thing.dtype}{thing.shape}{hashlib.sha256(np.ascontiguousarray(thing).data).hexdigest()}"
     if isinstance(thing, Mapping):
-        return str(sorted(f"{_described(k)}: {_described(v)}" for k, v in thing.items()))
+        return str(sorted(f"{_text(k, other)}: {_text(v, other)}" for k, v in thing.items()))
     if isinstance(thing, Set):
-        return str(sorted(map(_described, thing)))
+        return str(sorted(_text(part, other) for part in thing))
     if isinstance(thing, Sequence):
-        return str([_described(part) for part in thing])
+        return str([_text(part, other) for part in thing])
     if isinstance(thing, type):
         return f"{thing.__module__}.{thing.__qualname__}"
-    if isinstance(thing, _CODE):
-        raise _Nameless
-    code = _code(thing)
-    if type(thing).__module__.startswith("tlcourse."):
-        return f"{code} {thing!r}"  # complete by design, also where it holds a tokenizer
-    if not hasattr(thing, "__dict__"):
-        raise _Nameless
-    return f"{code} {_described(vars(thing))}"
+    return other(thing)

@@ -17,7 +17,7 @@ from torch import nn
 from tlcourse.chain import stages
 from tlcourse.errors import CourseError
 from tlcourse.features import Features
-from tlcourse.features.keys import stage_hashes, stage_settings
+from tlcourse.features.keys import described_function, stage_hashes, stage_settings
 from tlcourse.freezing import frozen
 
 VERSION = 1
@@ -39,8 +39,7 @@ class Checkpoint:
         settings = {**settings, "train": _identity(train), "valid": _identity(valid)}
         settings |= {"model": _shapes(model), "frozen": _frozen_hash(model)}
         settings |= {"transform": getattr(model, "transform", None), "stages": _settings_hash(model)}
-        # in another process a function lies at another address
-        self.settings = {name: re.sub(r" at 0x[0-9a-fA-F]+", "", str(value)) for name, value in settings.items()}
+        self.settings = {name: _told(value) for name, value in settings.items()}
         if self.path.is_dir():
             raise CourseError(f"{str(path)!r} is a folder.", do='Name a file, e.g. checkpoint="run.ckpt".')
 
@@ -136,7 +135,15 @@ def _frozen_hash(model: nn.Module) -> str:
 
 def _settings_hash(model: nn.Module) -> str:
     said = "".join(stage_settings(name, stage) for name, stage in stages(model).named_children())
-    return hashlib.sha256(re.sub(r" at 0x[0-9a-fA-F]+", "", said).encode()).hexdigest()[:8]
+    return hashlib.sha256(_told(said).encode()).hexdigest()[:8]
+
+
+def _told(value) -> str:
+    """A setting as it is compared: a function by its name, or by what it does where the name says nothing."""
+    if hasattr(value, "described"):
+        return value.described()
+    said = described_function(value) if getattr(value, "__name__", "") == "<lambda>" else str(value)
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", said)  # in another process it lies at another address
 
 
 def _short(value) -> str:

@@ -10,7 +10,6 @@ from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from tlcourse.errors import CourseError, whole_number
-from tlcourse.features.keys import described_function
 from tlcourse.features.modes import model_device, seeded
 from tlcourse.freezing import parameter_groups
 from tlcourse.hardware import Cost, measured, one_thread, reused_memory
@@ -109,8 +108,7 @@ def fit(
         "epochs": epochs, "lr": lr, "batch": batch, "decay": decay, "head_lr": head_lr, "weight_decay": weight_decay,
         "optimizer": getattr(optimizer, "__name__", optimizer), "schedule": schedule, "warmup": warmup, "seed": seed,
         "label_smoothing": label_smoothing, "class_weights": class_weights, "mix": mix, "views": views,
-        "augment": augment, "patience": patience, "precision": precision,
-        "loss": _told(loss), "penalty": _told(penalty),
+        "augment": augment, "patience": patience, "precision": precision, "loss": loss, "penalty": penalty,
         "trains": ", ".join(dict.fromkeys(group["stage"] for group in groups)),
     }  # fmt: skip
     precision = Precision(precision, device, small=len({group["stage"] for group in groups}) == 1)
@@ -172,13 +170,6 @@ def _where(history: History, epochs: int, run: Run | None) -> str:
     if len(history) == epochs:
         where = "after the last epoch"
     return f"Interrupted {where}. The model keeps what it has learned so far."
-
-
-def _told(function) -> str:
-    """A loss or penalty as a checkpoint compares it: by its name, or by what it does where the name says nothing."""
-    if getattr(function, "identity", None):
-        return function.identity
-    return described_function(function) if getattr(function, "__name__", "") == "<lambda>" else str(function)
 
 
 def _made(optimizer: Callable, groups: list[dict]) -> torch.optim.Optimizer:

@@ -123,7 +123,7 @@ def l2_sp(model: nn.Module, strength: float = 0.01) -> Callable[[], torch.Tensor
         return strength / 2 * torch.stack(moving).sum() if moving else torch.zeros(())
 
     penalty.pulls = [p for p, _ in start]
-    penalty.identity = f"l2_sp({strength}) from {digest({str(i): p0 for i, (_, p0) in enumerate(start)})}"
+    penalty.described = lambda: f"l2_sp({strength}) from {digest({str(i): p0 for i, (_, p0) in enumerate(start)})}"
     return penalty
 
 
