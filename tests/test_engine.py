@@ -109,7 +109,7 @@ def test_it_gives_what_torch_gives_also_for_the_last_batch(n, runs):
     expected = extract(net, data, "neck", engine="torch")
     assert features.engine.startswith("onnxruntime") and expected.engine == "torch" and not expected.kept
     assert torch.allclose(features.x, expected.x, atol=1e-4) and features.x.std() > 0.01
-    assert runs.times == 1 and runs.seen == [64] * -(-n // 64), "each batch is filled to the size that it knows"
+    assert runs.times == 1 and runs.seen == [32] * -(-n // 32), "each batch is filled to the size that it knows"
 
 
 @there

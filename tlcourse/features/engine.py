@@ -106,6 +106,7 @@ class Engine:
             if self.key and _last is not None and _last[0] == key:
                 run = _last[1]
             else:
+                _last = None  # its session holds some 60 MB, and nobody asks for it again
                 run = _translated(self.prefix, self.wanted, x)
             found = run(x)
         except Exception as error:  # an operation that the other side does not know, or too little memory

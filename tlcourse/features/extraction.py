@@ -54,7 +54,7 @@ def extract(
         augment: a random map of uint8 images `[1, c, h, w]`, applied to each image by itself before the transform;
             asks for `views`.
         views: how many random views of each item are kept.
-        batch: items at once; by default at most 64, and fewer of large images: so many pass the caches quickest.
+        batch: items at once; by default at most 32, and fewer of large images: so many pass the caches quickest.
         dtype: of the features; `torch.float16` halves their size.
         cache: False neither reads nor keeps.
         engine: `"torch"`, `"onnxruntime"`, or `"auto"`: ONNX Runtime for a CNN on a processor, where it is installed

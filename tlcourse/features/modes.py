@@ -57,12 +57,12 @@ def model_device(model: nn.Module) -> torch.device:
     return torch.device("cpu") if tensor is None else tensor.device
 
 
-def at_once(transform, usual: int = 64, device: torch.device | None = None) -> int:
+def at_once(transform, usual: int = 32, device: torch.device | None = None) -> int:
     """How many items to send through a network at once: few large images fill a processor's caches, many a GPU.
 
     >>> from tlcourse.models import ImageTransform
     >>> at_once(ImageTransform(size=64)), at_once(ImageTransform(size=128)), at_once(ImageTransform(size=224))
-    (64, 32, 10)
+    (32, 32, 10)
     """
     side, more = getattr(transform, "size", None) or 64, 1
     if device is not None and device.type != "cpu":

@@ -72,6 +72,7 @@ def _two_digits(seconds: float) -> str:
     return f"{seconds:.0f}" if seconds >= 10 else f"{seconds:.2g}"
 
 
+@reused_memory()
 def cost(
     model: nn.Module, data, *, batch: int = 32, epochs: int = 10, keep: bool | None = None, tries: int = 3, **rates
 ) -> Prediction:
@@ -103,7 +104,7 @@ def cost(
     before, boundary = movable(model), None
     try:
         everything = nn.ModuleList([model, *stages(model).children()])
-        with measured(device) as used, seeded(0, device), evaluating(everything), reused_memory():
+        with measured(device) as used, seeded(0, device), evaluating(everything):
             if isinstance(data, Features):
                 once, kept, source = 0.0, 0.0, Source(model, data, training=True)
             else:

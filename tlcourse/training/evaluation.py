@@ -23,7 +23,7 @@ def evaluate(model: nn.Module, data, *, batch: int | None = None, keep: bool | N
     Arguments:
         model: a classifier with a `transform`.
         data: a `Split`, or `Features` of one of the model's stages.
-        batch: items at once; by default at most 64, and fewer of large images.
+        batch: items at once; by default at most 32, and fewer of large images.
         keep: False runs the frozen stages again.
 
     Returns a `Result`. Raises `CourseError` when data and model do not go together.

@@ -27,6 +27,7 @@ from tlcourse.training.step import Step
 from tlcourse.training.team import Team
 
 
+@reused_memory()  # around the whole: what the optimizer held is given back as well
 def fit(
     model: nn.Module,
     train,
@@ -116,7 +117,7 @@ def fit(
     team, history, cost, run = Team(device), History(), Cost(), None
     show = progress if team.leads else False
     try:
-        with measured(device) as cost, seeded(seed, device), reused_memory():
+        with measured(device) as cost, seeded(seed, device):
             with team.first():
                 kept = keep_prefix(
                     model, train, valid,
