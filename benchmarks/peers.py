@@ -26,9 +26,6 @@ CHAINS = {
     "lightning": (("BackboneFinetuning",), ("eval by hand",)),
     "fastai": (("train_bn (default)",), ("BnFreeze",)),
 }
-# Not what the library's documentation shows first: what its user can do about a part that is not quite frozen. One
-# repeat says enough about them.
-REMEDIES = (("lightning", "eval by hand"), ("fastai", "BnFreeze"))
 # Processes that prepare images in each peer's loader: what workers.py found fastest. Texts are tokenised beforehand.
 WORKERS = {"pytorch": 0, "transformers": 0, "lightning": 0, "fastai": 0, "keras": 0}
 ENGINES = {"cold": "auto", "warm": "auto", "cold without ORT": "torch"}  # TLCOURSE_ENGINE
