@@ -27,7 +27,7 @@ help: ## list what can be made
 	@echo "make lab        install, fetch weights and data, open the course in JupyterLab"
 	@echo "make test       install, fetch, then check everything: lint, unit tests, doctests, every notebook"
 	@echo "make notebooks  make notebooks/ from chapters/"
-	@echo "make bench      install five other trainers beside this one, compare them for two hours, write benchmarks/"
+	@echo "make bench      install five other trainers beside this one, compare them for two to three hours, write benchmarks/"
 	@echo "make clean      remove the environment and what tests leave (fetched weights stay: tlcourse fetch --clear all)"
 	@echo "Options (PYTHON, LOCKED, TORCH_INDEX, PIP_ARGS, LAB_ARGS, BENCH_ARGS) are explained at the top of the Makefile."
 

@@ -125,6 +125,7 @@ def test_it_is_shown_in_a_line():
         ({"data": images(4).x}, "not on a Tensor"),
         ({"batch": 0}, "batch=0"),
         ({"tries": 0}, "tries=0"),
+        ({"lr": "fast"}, "lr='fast'"),
         ({"model": image_net(classes=5)}, "classes"),
         ({"model": nn.Linear(2, 2)}, "no transform|not known"),
         ({"model": 5}, "A model is needed"),

@@ -160,6 +160,8 @@ def test_twice_is_refused():
         (text_net, {"rank": 0}, "rank=0"),
         (image_net, {"targets": ["stem.1"]}, r"BatchNorm2d(.|\n)*matrices and convolutions only"),
         (text_net, {"rank": 2.5}, "rank=2.5"),
+        (text_net, {"scale": float("nan")}, "scale=nan"),
+        (text_net, {"dropout": 1}, "smaller than 1"),
         (lambda: 5, {}, "A model is needed"),
     ],
 )

@@ -152,7 +152,7 @@ def test_wrong_returns_are_explained(value):
         repeat(lambda seed: value, seeds=2)
 
 
-@pytest.mark.parametrize("seeds", [0, -1, True, [], [1, 1]])
+@pytest.mark.parametrize("seeds", [0, -1, True, [], [1, 1], "ab", 1.5, None])
 def test_wrong_seeds_are_explained(seeds):
     with pytest.raises(CourseError, match="seeds="):
         repeat(float, seeds=seeds)

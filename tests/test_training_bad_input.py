@@ -185,7 +185,7 @@ def test_texts_longer_than_the_models_positions(make, most, until):
         ({"batch": -3}, "batch=-3"),
         ({"seed": -1}, "seed=-1"),
         ({"seed": 0.5}, r"seed=0\.5"),
-        ({"lr": "fast"}, "lr='fast' is not a rate"),
+        ({"lr": "fast"}, "lr='fast' will not do"),
         ({"lr": float("nan")}, "lr=nan"),
         ({"lr": -1e-3}, "lr=-0.001"),
         ({"decay": -0.5}, "decay=-0.5"),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import traceback
 from collections.abc import Iterable
 from difflib import get_close_matches
-from numbers import Integral
+from numbers import Integral, Real
 from pathlib import Path
 
 _PACKAGE = str(Path(__file__).parent)
@@ -53,6 +54,18 @@ def whole_number(name: str, value: object, low: int = 1) -> int:
     if isinstance(value, bool) or not isinstance(value, Integral) or value < low:
         raise CourseError(f"{name}={value!r} will not do.", do=f"Choose a whole number from {low}.")
     return int(value)
+
+
+def real_number(name: str, value: object, low: float = 0.0, below: float = math.inf) -> float:
+    """`value` if it is a number from `low` that is smaller than `below`; else the error that says so.
+
+    >>> real_number("dropout", 0.5, below=1)
+    0.5
+    """
+    if isinstance(value, bool) or not isinstance(value, Real) or not low <= value < below:  # NaN neither
+        upper = "" if below == math.inf else f" that is smaller than {below:g}"
+        raise CourseError(f"{name}={value!r} will not do.", do=f"Choose a number from {low:g}{upper}.")
+    return float(value)
 
 
 def _rebuild(cls, what, why, do, state):

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from numbers import Real
-
 from torch import nn
 
 from tlcourse.chain import stages
-from tlcourse.errors import CourseError
+from tlcourse.errors import CourseError, real_number
 
 
 def parameter_groups(
@@ -40,8 +38,7 @@ def parameter_groups(
     """
     given = {"lr": lr, "decay": decay, "head_lr": 0.0 if head_lr is None else head_lr, "weight_decay": weight_decay}
     for name, value in given.items():
-        if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value < float("inf"):  # NaN too
-            raise CourseError(f"{name}={value!r} is not a rate.", do=f"Choose {name} of 0 or more.")
+        real_number(name, value)
     groups = []
     with_parameters = [(n, s) for n, s in stages(model).named_children() if any(True for _ in s.parameters())]
     for depth, (name, stage) in enumerate(reversed(with_parameters)):

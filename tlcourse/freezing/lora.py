@@ -10,7 +10,7 @@ from torch.nn.modules.batchnorm import _NormBase
 
 from tlcourse.chain import stages
 from tlcourse.chain.core import unwrapped
-from tlcourse.errors import CourseError, whole_number
+from tlcourse.errors import CourseError, real_number, whole_number
 from tlcourse.freezing.freeze import freeze, hold
 
 # what the query and value projections of attention are called, in the families that the course knows
@@ -53,7 +53,7 @@ def lora(
         from peft import LoraConfig, inject_adapter_in_model
     except ImportError:
         raise CourseError("LoRA needs the package peft.", do="pip install peft, then restart the kernel.") from None
-    whole_number("rank", rank)
+    whole_number("rank", rank), real_number("scale", scale), real_number("dropout", dropout, below=1)
     if adapted(unwrapped(model)):
         raise CourseError("This model has a LoRA detour already.", do="Load the model anew for another one.")
     chain = dict(stages(model).named_children())

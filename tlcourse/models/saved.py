@@ -79,7 +79,11 @@ def save(model: nn.Module, path: str | os.PathLike) -> Path:
         work.chmod(0o666 & ~mask)  # the library makes it its owner's alone
         os.replace(work, path)
     except (OSError, SafetensorError) as error:
-        raise CourseError(f"The model could not be saved as {str(path)!r}.", why=f"{error}") from error
+        raise CourseError(
+            f"The model could not be saved as {str(path)!r}.",
+            why=f"{error}",
+            do="Choose a folder with room that you may write to; the model in memory is as it was.",
+        ) from error
     finally:
         with suppress(OSError):
             work.unlink(missing_ok=True)

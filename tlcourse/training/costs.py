@@ -16,7 +16,7 @@ from tlcourse.features.engine import Engine, planned
 from tlcourse.features.inputs import Inputs
 from tlcourse.features.modes import at_once, evaluating, model_device, seeded
 from tlcourse.freezing import parameter_groups
-from tlcourse.hardware import measured, one_thread, reused_memory
+from tlcourse.hardware import measured, one_thread, reusing_memory
 from tlcourse.models import Tokens
 from tlcourse.training.checkpoint import movable
 from tlcourse.training.keeping import decide
@@ -72,7 +72,7 @@ def _two_digits(seconds: float) -> str:
     return f"{seconds:.0f}" if seconds >= 10 else f"{seconds:.2g}"
 
 
-@reused_memory()
+@reusing_memory
 def cost(
     model: nn.Module, data, *, batch: int = 32, epochs: int = 10, keep: bool | None = None, tries: int = 3, **rates
 ) -> Prediction:
@@ -99,7 +99,7 @@ def cost(
     whole_number("batch", batch), whole_number("tries", tries)
     check_data(model, data)
     device = model_device(model)
-    groups = parameter_groups(model, 1e-3, **{k: v for k, v in rates.items() if k != "lr"})
+    groups = parameter_groups(model, **{"lr": 1e-3} | rates)
     trainable = sum(p.numel() for group in groups for p in group["params"])
     before, boundary = movable(model), None
     try:

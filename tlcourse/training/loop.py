@@ -12,7 +12,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from tlcourse.errors import CourseError, whole_number
 from tlcourse.features.modes import model_device, seeded
 from tlcourse.freezing import parameter_groups
-from tlcourse.hardware import Cost, measured, one_thread, reused_memory
+from tlcourse.hardware import Cost, measured, one_thread, reusing_memory
 from tlcourse.training.best import Best
 from tlcourse.training.checkpoint import Checkpoint
 from tlcourse.training.diagnosis import remarks
@@ -27,7 +27,7 @@ from tlcourse.training.step import Step
 from tlcourse.training.team import Team
 
 
-@reused_memory()  # around the whole: what the optimizer held is given back as well
+@reusing_memory
 def fit(
     model: nn.Module,
     train,

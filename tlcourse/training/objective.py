@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from numbers import Real
 
 import torch
 from torch import nn
@@ -11,7 +10,7 @@ from torch.nn import functional as F
 
 from tlcourse.chain import stages
 from tlcourse.digest import digest
-from tlcourse.errors import CourseError, UnknownName
+from tlcourse.errors import CourseError, UnknownName, real_number
 
 MIXES = ("mixup", "cutmix")
 
@@ -36,8 +35,7 @@ class Objective:
                 "label_smoothing= and class_weights= belong to the course's own cross-entropy.",
                 do="Put them into your loss, e.g. nn.CrossEntropyLoss(label_smoothing=0.1), or leave out loss=.",
             )
-        if isinstance(label_smoothing, bool) or not isinstance(label_smoothing, Real) or not 0 <= label_smoothing < 1:
-            raise CourseError(f"label_smoothing={label_smoothing!r} is no share.", do="Choose from 0 to below 1.")
+        real_number("label_smoothing", label_smoothing, below=1)
         if penalty is not None and not callable(penalty):
             raise CourseError("penalty= is a function without arguments.", do="Pass e.g. penalty=l2_sp(model, 0.01).")
         self.loss, self.label_smoothing, self.penalty = loss, label_smoothing, penalty
@@ -113,8 +111,7 @@ def l2_sp(model: nn.Module, strength: float = 0.01) -> Callable[[], torch.Tensor
 
     Li, Grandvalet and Davoine 2018 (L2-SP); chapter 04.
     """
-    if isinstance(strength, bool) or not isinstance(strength, Real) or not 0 <= strength < float("inf"):
-        raise CourseError(f"strength={strength!r} will not do.", do="Choose a number of 0 or more, e.g. 0.01.")
+    real_number("strength", strength)
     body = [s for s in stages(model).children() if any(True for _ in s.parameters())][:-1]
     start = [(p, p.detach().clone()) for stage in body for p in stage.parameters()]
 

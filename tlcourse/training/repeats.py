@@ -96,7 +96,8 @@ def repeat(run: Callable[[int], float | Result], seeds: int | Iterable[int] = 5)
 
     Chapter 04. Bouthillier et al. 2021 (variance in benchmarks).
     """
-    chosen = list(range(whole_number("seeds", seeds))) if isinstance(seeds, int) else list(seeds)
+    many = isinstance(seeds, Iterable) and not isinstance(seeds, str)
+    chosen = list(seeds) if many else list(range(whole_number("seeds", seeds)))
     if not chosen or len(set(chosen)) < len(chosen):
         raise CourseError(f"seeds={seeds!r} will not do.", do="Give a number, or different seeds, e.g. [0, 1, 2].")
     values, seconds, memory, note = [], [], 0.0, ""

@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from tlcourse.errors import CourseError
+from tlcourse.errors import CourseError, real_number
 
 SCHEDULES = ("constant", "cosine", "linear")
 POOL = 8  # batches whose texts are sorted by length together
@@ -40,9 +40,7 @@ def check_schedule(schedule: str, warmup: float | None) -> float:
         raise CourseError(f"There is no schedule {schedule!r}.", do=f"Choose one of: {', '.join(SCHEDULES)}.")
     if warmup is None:
         return 0.0 if schedule == "constant" else 0.1
-    if isinstance(warmup, bool) or not isinstance(warmup, (int, float)) or not 0 <= warmup < 1:
-        raise CourseError(f"warmup={warmup!r} is no share of the steps.", do="Choose a number from 0 to below 1.")
-    return float(warmup)
+    return real_number("warmup", warmup, below=1)
 
 
 def steps_of(n: int, batch: int, at_least: int = 2) -> int:
