@@ -583,7 +583,7 @@ def test_nothing_to_train_and_wrong_rates_are_refused():
     with pytest.raises(CourseError, match=r"every stage is frozen[\s\S]*unfreeze\(model, last=1\)"):
         parameter_groups(freeze(resnet(), "*"), 0.1)
     for wrong in ({"lr": -1}, {"lr": 1, "decay": -0.1}, {"lr": 1, "head_lr": -1}, {"lr": float("nan")}):
-        with pytest.raises(CourseError, match="not a rate"):
+        with pytest.raises(CourseError, match="will not do"):
             parameter_groups(resnet(), **wrong)
 
 
