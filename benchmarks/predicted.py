@@ -73,10 +73,10 @@ def _training(job: dict) -> dict:
     from tasks import BATCH, make_run
 
     from tlcourse import fit, freeze
-    from tlcourse.hardware import reused_memory
+    from tlcourse.hardware import reusing_memory
 
     made = [make_run(job["model"], job["task"], seed, job["quick"]) for seed in (0, 1, 0)]
-    bare_parts = reused_memory()(parts)  # as `fit` runs
+    bare_parts = reusing_memory(parts)  # as `fit` runs
     before = bare_parts(made[0], job["engine"])
     run = made[1]
     if run.task.until is not None:
@@ -100,14 +100,14 @@ def _extraction(job: dict) -> dict:
     from tasks import make_run
 
     from tlcourse import extract
-    from tlcourse.hardware import reused_memory
+    from tlcourse.hardware import reusing_memory
 
     run, times, outputs = make_run(job["model"], job["task"], 0, job["quick"]), {"ours": [], "bare": []}, {}
     for _ in range(REPEATS + 1):
         _forget()
         for name, way in (
             ("ours", lambda: extract(run.model, run.train, "pool", cache=False, progress=False)),
-            ("bare", lambda: reused_memory()(bare_extraction)(run)),
+            ("bare", lambda: reusing_memory(bare_extraction)(run)),
         ):
             seconds, outputs[name] = timed(way)
             times[name].append(seconds)

@@ -164,6 +164,8 @@ def reused_memory():
 def reusing_memory(function):
     """The function with `reused_memory` around it; what its own variables held is given back at the end as well.
 
+    Not `@reused_memory()`: its frame would be contextlib's, and an error would show a learner that line, not their own.
+
     >>> reusing_memory(len)("abc")
     3
     """
