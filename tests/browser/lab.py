@@ -1,0 +1,177 @@
+"""What the browser tests need of JupyterLab: open, run, ask the kernel, and note what went wrong on the page."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+from urllib.parse import urlparse
+
+import nbformat
+
+REPOSITORY = Path(__file__).parents[2]
+SHOTS = REPOSITORY / "build" / "screenshots"
+
+
+class Server:
+    """A JupyterLab server on loopback, in a folder of its own."""
+
+    def __init__(self, folder: Path):
+        self.folder, self.notebooks, self.token = folder, folder / "work", secrets.token_hex(16)
+        self.notebooks.mkdir()
+        for notebook in sorted((REPOSITORY / "notebooks").glob("*.ipynb")):
+            shutil.copy(notebook, self.notebooks)
+
+    def __enter__(self):
+        places = {
+            name: str(self.folder / name.lower())
+            for name in ("JUPYTER_CONFIG_DIR", "JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR", "JUPYTER_RUNTIME_DIR")
+        }
+        self.log = open(self.folder / "server.log", "w")  # noqa: SIM115
+        self.port = _free_port()
+        self.process = subprocess.Popen(
+            [
+                sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", f"--port={self.port}",
+                "--ServerApp.port_retries=0", f"--IdentityProvider.token={self.token}",
+                f"--ServerApp.root_dir={self.notebooks}", "--allow-root", "--LabApp.expose_app_in_browser=True",
+            ],
+            env={**os.environ, **places, "TLCOURSE_OFFLINE": "1"},
+            stdout=self.log, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        end = time.monotonic() + 120
+        while True:
+            try:
+                urllib.request.urlopen(f"{self.url}/api?token={self.token}", timeout=5).close()
+                return self
+            except OSError:
+                if self.process.poll() is not None or time.monotonic() > end:
+                    raise RuntimeError((self.folder / "server.log").read_text()) from None
+                time.sleep(0.2)
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait(30)
+        self.log.close()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def write(self, name: str, *cells: str) -> str:
+        """A notebook of these code cells; returns its path for `Lab.open`."""
+        book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+        book.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
+        nbformat.write(book, self.notebooks / name)
+        return name
+
+
+class Lab:
+    """A page with JupyterLab; `problems` holds console errors, page errors, and requests that left this machine."""
+
+    ALLOWED: tuple[str, ...] = ()  # console messages of JupyterLab itself that are no fault of ours
+
+    def __init__(self, browser, server: Server):
+        self.browser, self.server, self.problems = browser, server, []
+        self.page = browser.new_page(viewport={"width": 1280, "height": 1000})
+        self.page.on("pageerror", lambda error: self.problems.append(f"page error: {error}"))
+        self.page.on("console", self._heard)
+        self.page.on("request", self._asked)
+        self.page.goto(f"{server.url}/lab?token={server.token}")
+        self.page.wait_for_function("window.jupyterapp !== undefined", timeout=120_000)
+        self.page.evaluate("window.jupyterapp.restored")
+
+    def _heard(self, message) -> None:
+        if message.type == "error" and not any(part in message.text for part in self.ALLOWED):
+            self.problems.append(f"console: {message.text}")
+
+    def _asked(self, request) -> None:
+        url = urlparse(request.url)
+        if url.scheme in ("http", "https", "ws", "wss") and url.hostname not in ("127.0.0.1", "localhost"):
+            self.problems.append(f"request to {url.hostname}")
+
+    def open(self, path: str) -> None:
+        """Open a notebook and wait until its kernel answers."""
+        self.problems.clear()
+        self.page.evaluate(
+            """async path => {
+                const widget = await window.jupyterapp.commands.execute('docmanager:open', {path, factory: 'Notebook'});
+                await widget.context.ready;
+                await widget.sessionContext.ready;
+                await widget.sessionContext.session.kernel.info;
+            }""",
+            path,
+        )
+
+    def run_all(self) -> None:
+        """Run every cell, and wait for the last."""
+        self.page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
+
+    def ask(self, code: str) -> str:
+        """What the kernel prints for a piece of code."""
+        return self.page.evaluate(
+            """async code => {
+                const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
+                const future = kernel.requestExecute({code, store_history: false});
+                let said = '';
+                future.onIOPub = message => {
+                    if (message.header.msg_type === 'stream') said += message.content.text;
+                    if (message.header.msg_type === 'error') said += message.content.ename + ': ' + message.content.evalue;
+                };
+                await future.done;
+                return said;
+            }""",
+            code,
+        ).strip()
+
+    def until(self, code: str, expected: str, seconds: float = 10.0) -> None:
+        """Wait until the kernel prints this; fails with what it printed last."""
+        end = time.monotonic() + seconds
+        while (found := self.ask(code)) != expected:
+            assert time.monotonic() < end, f"{code}: {found!r} instead of {expected!r}"
+            time.sleep(0.1)
+
+    def errors(self) -> list[str]:
+        """Error outputs of the open notebook."""
+        return self.page.evaluate(
+            """() => [...window.jupyterapp.shell.currentWidget.content.model.cells]
+                .filter(cell => cell.type === 'code')
+                .flatMap(cell => cell.outputs.toJSON())
+                .filter(output => output.output_type === 'error').map(output => output.evalue)"""
+        )
+
+    def theme(self, name: str) -> None:
+        """`"JupyterLab Dark"` or `"JupyterLab Light"`."""
+        self.page.evaluate(
+            "name => window.jupyterapp.commands.execute('apputils:change-theme', {theme: name})", name
+        )
+
+    def shot(self, what, name: str) -> Path:
+        """A screenshot of an element."""
+        SHOTS.mkdir(parents=True, exist_ok=True)
+        path = SHOTS / f"{name}.png"
+        what.screenshot(path=str(path))
+        return path
+
+    def close(self) -> None:
+        """Close the open notebook and end its kernel."""
+        self.page.evaluate(
+            """async () => {
+                const widget = window.jupyterapp.shell.currentWidget;
+                await widget.sessionContext.shutdown();
+                await widget.context.save();
+                widget.close();
+            }"""
+        )
+
+
+def _free_port() -> int:
+    import socket
+
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
