@@ -36,8 +36,17 @@ ORDER = (
 RANK = {unit: rank for rank, units in enumerate(ORDER) for unit in units}
 HEAVY = ("torch", "torchvision", "numpy", "pandas", "matplotlib", "transformers", "timm", "sklearn", "skimage", "keras")
 IMPORT_NAMES = {"scikit-learn": "sklearn", "scikit-image": "skimage", "pillow": "PIL", "markdown-it-py": "markdown_it"}
-# Parts of what a declared dependency offers to its users: nbclient, jupyterlab, transformers and scikit-learn.
-BROUGHT_ALONG = {"IPython", "nbformat", "jupyter_client", "jupyter_core", "packaging", "scipy", "tokenizers"}
+# Parts of what a declared dependency offers to its users: nbclient, jupyterlab, anywidget, transformers, scikit-learn.
+BROUGHT_ALONG = {
+    "IPython",
+    "nbformat",
+    "jupyter_client",
+    "jupyter_core",
+    "packaging",
+    "scipy",
+    "tokenizers",
+    "traitlets",
+}
 HOST_ENDS = ("pi.org", "hosted.org", "js.org", "conda.org", "torch.org")
 
 

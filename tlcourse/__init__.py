@@ -34,6 +34,7 @@ _WHERE = {
     "cost": "training",
     "l2_sp": "training",
     "plots": "",
+    "FreezePanel": "widgets",
     "exercise": "exercises",
     "quiz": "exercises",
     "progress": "exercises",

@@ -28,11 +28,9 @@ class Server:
             shutil.copy(notebook, self.notebooks)
 
     def __enter__(self):
-        places = {
-            name: str(self.folder / name.lower())
-            for name in ("JUPYTER_CONFIG_DIR", "JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR", "JUPYTER_RUNTIME_DIR")
-        }
-        self.log = open(self.folder / "server.log", "w")  # noqa: SIM115
+        own = ("JUPYTER_CONFIG_DIR", "JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR", "JUPYTER_RUNTIME_DIR")
+        places = {name: str(self.folder / name.lower()) for name in own}
+        self.log = open(self.folder / "server.log", "w")
         self.port = _free_port()
         self.process = subprocess.Popen(
             [
@@ -119,8 +117,9 @@ class Lab:
                 const future = kernel.requestExecute({code, store_history: false});
                 let said = '';
                 future.onIOPub = message => {
-                    if (message.header.msg_type === 'stream') said += message.content.text;
-                    if (message.header.msg_type === 'error') said += message.content.ename + ': ' + message.content.evalue;
+                    const {header, content} = message;
+                    if (header.msg_type === 'stream') said += content.text;
+                    if (header.msg_type === 'error') said += content.ename + ': ' + content.evalue;
                 };
                 await future.done;
                 return said;
@@ -146,8 +145,10 @@ class Lab:
 
     def theme(self, name: str) -> None:
         """`"JupyterLab Dark"` or `"JupyterLab Light"`."""
-        self.page.evaluate(
-            "name => window.jupyterapp.commands.execute('apputils:change-theme', {theme: name})", name
+        self.page.evaluate("name => window.jupyterapp.commands.execute('apputils:change-theme', {theme: name})", name)
+        self.page.wait_for_function(
+            """light => document.body.dataset.jpThemeLight === light && !document.querySelector('#jupyterlab-splash')""",
+            arg=str(name.endswith("Light")).lower(),
         )
 
     def shot(self, what, name: str) -> Path:

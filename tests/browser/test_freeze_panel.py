@@ -65,10 +65,10 @@ def test_keys_move_the_line(lab, panel):
 
 
 def test_the_line_is_dragged(lab, panel):
-    line, target = panel.get_by_role("slider").bounding_box(), panel.locator("tbody tr").nth(2).bounding_box()
-    lab.page.mouse.move(line["x"] + 60, line["y"] + line["height"] / 2)
+    panel.get_by_role("slider").hover(position={"x": 60, "y": 4})  # waits until it stands still
     lab.page.mouse.down()
-    lab.page.mouse.move(line["x"] + 60, target["y"] + target["height"], steps=8)
+    target = panel.locator("tbody tr").nth(2).bounding_box()
+    lab.page.mouse.move(target["x"] + 60, target["y"] + target["height"], steps=8)
     lab.page.mouse.up()
     lab.until(FROZEN, f"['stem', '{ODD}', 'body']")
 

@@ -1,4 +1,4 @@
-"""What any freezing choice would take, added up from what each stage takes: an answer at once, for a panel to play with.
+"""What any freezing choice would take, added up from what each stage takes: an answer at once, to play with.
 
 `cost` measures one choice; `price` measures every stage once, and then knows them all, less exactly.
 """
@@ -179,8 +179,8 @@ def _stage(name, stage, x, size, device):
         both = time.perf_counter() - start
     parameters = sum(p.numel() for p in stage.parameters())
     held = sum(p.nbytes for p in stage.parameters())  # saved too, but there anyway
-    price = StagePrice(name, parameters, forward / size, max(both, forward) / size, max(0, sum(saved) - held) / size / 1e6)
-    return price, y
+    kept = max(0, sum(saved) - held) / size / 1e6
+    return StagePrice(name, parameters, forward / size, max(both, forward) / size, kept), y
 
 
 def _leaf(x):

@@ -1,4 +1,4 @@
-"""What a learner plays with: each widget is one class beside one `.js` and one `.css`, with a figure for readers of paper."""
+"""What a learner plays with: a widget is one class beside one `.js` and one `.css`, and a figure where it is dead."""
 
 from tlcourse.widgets.freeze_panel import FreezePanel
 

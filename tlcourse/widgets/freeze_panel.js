@@ -1,17 +1,8 @@
 // The freezing panel: a row a stage; a line to drag shows up to where the chain is frozen.
-// All text goes in by textContent: a stage may be called anything.
-
-const make = (tag, attributes = {}, ...children) => {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  node.append(...children);
-  return node;
-};
-const number = (n) => n.toLocaleString("en");
 
 function render({ model, el }) {
   const ask = (what) => model.send(what);
-  const status = make("p", { class: "tlc-status", role: "status" });
+  const { line: status, end } = statusLine(model);
   const presets = make("div", { class: "tlc-presets", role: "group", "aria-label": "Presets" });
   const body = make("tbody");
   const head = make("tr");
@@ -29,7 +20,7 @@ function render({ model, el }) {
   const code = make("code");
   const copy = make("button", { type: "button" }, "Copy");
   const step = make("button", { type: "button" }, "Run one step, show what moved");
-  const panel = make("div", { class: "tlc-panel", role: "group", "aria-label": "Freezing panel" },
+  const panel = make("div", { class: "tlc tlc-panel", role: "group", "aria-label": "Freezing panel" },
     presets, chain, totals, cautions,
     make("div", { class: "tlc-code" }, code, copy), make("div", { class: "tlc-step" }, step), status);
   el.append(panel);
@@ -53,7 +44,7 @@ function render({ model, el }) {
     return { line, lock, up, name, bar: bar.firstChild, count, cells };
   };
 
-  const fill = (made, stage) => {
+  const show = (made, stage) => {
     made.line.dataset.state = stage.state;
     made.lock.setAttribute("aria-pressed", String(stage.frozen));
     made.lock.setAttribute("aria-label", `Freeze ${stage.name}`);
@@ -85,7 +76,7 @@ function render({ model, el }) {
       rows = stages().map((_, index) => row(index));
       body.replaceChildren(...rows.map((made) => made.line));
     }
-    stages().forEach((stage, index) => fill(rows[index], stage));
+    stages().forEach((stage, index) => show(rows[index], stage));
     boundary = state.boundary;
     panel.classList.toggle("tlc-tried", state.tried);
     totals.textContent = state.totals;
@@ -132,23 +123,16 @@ function render({ model, el }) {
   handle.addEventListener("pointerup", drop);
   handle.addEventListener("pointercancel", drop);
 
-  let waits = 0;
+  const settle = debounced(() => { // keys that are held down ask once
+    if (pending !== null && pending !== boundary) ask({ do: "until", what: pending });
+    else pending = null;
+  }, 60);
   handle.addEventListener("keydown", (event) => {
-    const now = pending ?? boundary, most = rows.length;
-    const to = {
-      ArrowDown: now + 1, ArrowRight: now + 1, ArrowUp: now - 1, ArrowLeft: now - 1,
-      PageDown: now + 5, PageUp: now - 5, Home: 0, End: most,
-    }[event.key];
-    if (to === undefined) return;
-    event.preventDefault();
-    event.stopPropagation(); // JupyterLab would move to another cell
-    pending = Math.min(most, Math.max(0, to));
+    const to = keySteps(event, pending ?? boundary, { high: rows.length });
+    if (to === null) return;
+    pending = to;
     place();
-    clearTimeout(waits); // keys that are held down ask once
-    waits = setTimeout(() => {
-      if (pending !== null && pending !== boundary) ask({ do: "until", what: pending });
-      else pending = null;
-    }, 60);
+    settle();
   });
 
   copy.addEventListener("click", async () => {
@@ -165,15 +149,15 @@ function render({ model, el }) {
   });
   step.addEventListener("click", () => ask({ do: "step" }));
 
-  const speak = () => { status.textContent = model.get("status"); pending = null; place(); };
+  const speak = () => { pending = null; place(); }; // refused: the line goes back
   model.on("change:state", draw);
   model.on("change:status", speak);
   const watch = new ResizeObserver(place); // rows get taller on a narrow screen
   watch.observe(table);
   draw();
-  status.textContent = model.get("status");
   return () => {
-    clearTimeout(waits);
+    settle.cancel();
+    end();
     watch.disconnect();
     model.off("change:state", draw);
     model.off("change:status", speak);

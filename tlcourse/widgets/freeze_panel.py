@@ -14,7 +14,7 @@ from tlcourse.plots import Plot
 from tlcourse.training.estimate import price
 from tlcourse.training.trial import trial_step
 from tlcourse.widgets.freeze_panel_state import shown
-from tlcourse.widgets.view import HERE, View
+from tlcourse.widgets.view import View, script, style
 
 
 class FreezePanel(View):
@@ -37,10 +37,8 @@ class FreezePanel(View):
     Chapters 03 and 04.
     """
 
-    _esm = HERE / "freeze_panel.js"
-    _css = HERE / "freeze_panel.css"
+    _esm, _css = script("freeze_panel"), style("freeze_panel")
     state = traitlets.Dict().tag(sync=True)
-    status = traitlets.Unicode().tag(sync=True)
 
     def __init__(self, model: nn.Module, data=None, *, optimizer=None, batch: int = 32, name: str = "model"):
         stages(model)  # says so when they are not known
@@ -91,15 +89,10 @@ class FreezePanel(View):
         moved = trial_step(self.model, self.data)
         self.moved = moved
         self.state = self._shown()
-        stages_moved = [n for n, row in moved.iterrows() if row["parameters moved"] or row["buffers moved"]]
-        self.say(
-            f"In one step {len(stages_moved)} of {len(moved)} stages moved: {', '.join(map(str, stages_moved)) or 'none'}. "
-            "All is put back."
-        )
+        names = [str(n) for n, row in moved.iterrows() if row["parameters moved"] or row["buffers moved"]]
+        said = f"In one step {len(names)} of {len(moved)} stages moved: {', '.join(names) or 'none'}."
+        self.say(f"{said} All is put back.")
         return moved
-
-    def say(self, text: str) -> None:
-        self.status = text
 
     def static(self) -> Plot:
         return plots.stages(audit(self.model, self.optimizer))
