@@ -217,7 +217,7 @@ def progress_bar(items, label: str, show: bool | None = None, **more):
     """
     from tqdm import tqdm
 
-    notebook = _in_notebook()
+    notebook = in_notebook()
     if show is None:
         show = notebook or (sys.stderr is not None and sys.stderr.isatty())
     if show and notebook:
@@ -225,7 +225,12 @@ def progress_bar(items, label: str, show: bool | None = None, **more):
     return tqdm(items, desc=label, leave=False, disable=not show, delay=0.2, **more)
 
 
-def _in_notebook() -> bool:
+def in_notebook() -> bool:
+    """Whether this is the kernel of a notebook (or of a console beside it).
+
+    >>> in_notebook()
+    False
+    """
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     return hasattr(shell, "kernel")
 

@@ -147,7 +147,8 @@ class Lab:
         """`"JupyterLab Dark"` or `"JupyterLab Light"`."""
         self.page.evaluate("name => window.jupyterapp.commands.execute('apputils:change-theme', {theme: name})", name)
         self.page.wait_for_function(
-            """light => document.body.dataset.jpThemeLight === light && !document.querySelector('#jupyterlab-splash')""",
+            """light => document.body.dataset.jpThemeLight === light
+                && !document.querySelector('#jupyterlab-splash')""",
             arg=str(name.endswith("Light")).lower(),
         )
 

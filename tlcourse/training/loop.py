@@ -25,6 +25,7 @@ from tlcourse.training.schedules import check_schedule, share, steps_of
 from tlcourse.training.source import Source, check_data
 from tlcourse.training.step import Step
 from tlcourse.training.team import Team
+from tlcourse.training.watch import Watcher, watcher
 
 
 @reusing_memory
@@ -55,7 +56,7 @@ def fit(
     compile: bool = False,
     checkpoint: str | os.PathLike | None = None,
     seed: int = 0,
-    progress: bool | None = None,
+    progress: bool | Watcher | None = None,
 ) -> History:
     """Train the stages that are not frozen, in place.
 
@@ -87,7 +88,8 @@ def fit(
         compile: whether torch.compile makes the trained stages faster; it takes about a minute to begin with.
         checkpoint: a file that holds the state after each epoch; a run with the same settings goes on from it.
         seed: of the order of the items, of dropout and of augmentation.
-        progress: whether to show a bar; by default where someone looks.
+        progress: whether to show how it goes; by default where someone looks: live curves in a notebook, a bar in a
+            terminal. Or a `TrainingMonitor()` that you have made yourself.
 
     Returns a `History`, also after a keyboard interrupt: the model then has what it had learned by then.
     Raises `Diverged` when the loss is not finite (its `.history` holds the epochs before), `CourseError` when data and
@@ -115,13 +117,13 @@ def fit(
     precision = Precision(precision, device, small=len({group["stage"] for group in groups}) == 1)
     saved = None if checkpoint is None else Checkpoint(checkpoint, model, settings, train, valid)
     team, history, cost, run = Team(device), History(), Cost(), None
-    show = progress if team.leads else False
+    looks_on = watcher(progress, team.leads)
     try:
         with measured(device) as cost, seeded(seed, device):
             with team.first():
                 kept = keep_prefix(
                     model, train, valid,
-                    epochs=epochs, augment=augment, views=views, mix=mix, keep=keep, progress=show,
+                    epochs=epochs, augment=augment, views=views, mix=mix, keep=keep, progress=looks_on.show,
                 )  # fmt: skip
             history.keeping = kept.line
             made = kept.train is not train
@@ -141,7 +143,8 @@ def fit(
                 best=Best(model, patience),
                 checkpoint=saved,
                 lr=lr,
-                show=show,
+                watcher=looks_on,
+                settings=settings,
                 writes=team.leads,
             )
             run.resume()

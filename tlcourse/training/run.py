@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 import torch
 from torch.nn import functional as F
 
-from tlcourse.hardware import progress_bar
 from tlcourse.training.best import Best
 from tlcourse.training.checkpoint import Checkpoint
 from tlcourse.training.diagnosis import diverged
@@ -18,6 +17,7 @@ from tlcourse.training.history import History
 from tlcourse.training.schedules import batches
 from tlcourse.training.source import Source
 from tlcourse.training.step import Step
+from tlcourse.training.watch import Watcher, stops_between_batches
 
 
 @dataclass
@@ -32,7 +32,8 @@ class Run:
         epochs, steps: how many passes, of how many batches.
         history, best, checkpoint: what is written down.
         lr: for what a learner is told when the loss is no number.
-        show: whether there is a bar; None where someone looks.
+        watcher: is told how it goes, and may ask for a stop after a batch.
+        settings: what the run is made with, for the watcher.
         writes: whether this process writes the checkpoint.
     """
 
@@ -47,35 +48,42 @@ class Run:
     best: Best
     checkpoint: Checkpoint | None
     lr: float
-    show: bool | None = None
+    watcher: Watcher
+    settings: dict
     writes: bool = True
     done: int = 0
     began: float = field(default_factory=time.perf_counter)
 
     def go(self) -> None:
-        """Train to the end, or to an interrupt, from where the history stands."""
+        """Train to the end, or to a stop, from where the history stands."""
         first = len(self.history) + 1
-        all_, had = self.epochs * self.steps, len(self.history) * self.steps
-        bar = progress_bar(None, "training", self.show, total=all_, initial=had)
         try:
-            for epoch in range(first, self.epochs + 1):
-                if self.best.stop:
-                    break
-                start = time.perf_counter()
-                row = self._epoch(epoch, bar)
-                if self.held_out:
-                    row |= self._scored()
-                    self.best.see(epoch, row["valid_loss"])
-                self.history.rows.append(row | {"seconds": time.perf_counter() - start})
-                bar.set_postfix({k: f"{v:.3f}" for k, v in row.items() if k != "epoch"}, refresh=False)
-                if self.checkpoint and self.writes:
-                    self.checkpoint.write(self._state())
+            self.watcher.begin(self.settings, self.epochs, self.steps, self.history.rows)
+            with stops_between_batches(self.watcher, alone=self.step.team.size == 1):
+                for epoch in range(first, self.epochs + 1):
+                    if self.best.stop:
+                        break
+                    self._whole(epoch)
         finally:
             self.source.train(False)
             self.step.optimizer.zero_grad(set_to_none=True)
-            bar.close()
+            self.watcher.end()
 
-    def _epoch(self, epoch: int, bar) -> dict:
+    def _whole(self, epoch: int) -> None:
+        start = time.perf_counter()
+        row = self._epoch(epoch)
+        if self.held_out:
+            row |= self._scored()
+            self.best.see(epoch, row["valid_loss"])
+        self.history.rows.append(row | {"seconds": time.perf_counter() - start})
+        self.watcher.epoch(self.history.rows[-1])
+        if self.checkpoint and self.writes:
+            self.checkpoint.write(self._state())
+        if self.watcher.stopped and epoch < self.epochs:
+            self.done = 0
+            raise KeyboardInterrupt
+
+    def _epoch(self, epoch: int) -> dict:
         total, right, self.done = 0.0, 0.0, 0
         self.source.train(True)
         for index in batches(len(self.source), self.steps, self.order, self.source.lengths):
@@ -84,7 +92,9 @@ class Run:
                 raise diverged(epoch, self.done, finite, self.source, index, self.lr, self.history)
             self.schedule.step()
             total, right, self.done = total + value, right + hits, self.done + 1
-            bar.update()
+            self.watcher.batch(value / len(index), hits / len(index))
+            if self.watcher.stopped and self.done < self.steps:
+                raise KeyboardInterrupt
         self.step.team.agree(self.source.run)
         trained = [p for group in self.step.optimizer.param_groups for p in group["params"]]
         if not all(p.isfinite().all() for p in trained):
