@@ -1,5 +1,6 @@
 """Transfer learning with pretrained deep models, taught over one idea: a network is a chain of named stages."""
 
+import sys
 from importlib import import_module
 
 __version__ = "0.1.0"
@@ -35,6 +36,7 @@ _WHERE = {
     "l2_sp": "training",
     "plots": "",
     "FreezePanel": "widgets",
+    "TrainingMonitor": "widgets",
     "exercise": "exercises",
     "quiz": "exercises",
     "progress": "exercises",
@@ -51,6 +53,8 @@ def __getattr__(name):
         raise AttributeError(f"tlcourse has no {name!r}." + (f" Did you mean {near[0]!r}?" if near else ""))
     if not _WHERE[name]:
         return import_module(f"tlcourse.{name}")
+    if _WHERE[name] == "training" and "ipykernel" in sys.modules:
+        import_module("tlcourse.widgets")  # in a notebook, training is looked at through its monitor
     return getattr(import_module(f"tlcourse.{_WHERE[name]}"), name)
 
 

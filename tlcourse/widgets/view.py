@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 import weakref
+from html import escape
 from pathlib import Path
 
 import anywidget
@@ -12,7 +15,6 @@ from tlcourse.errors import CourseError
 from tlcourse.plots import Plot
 
 _FILES = Path(__file__).parent
-_made_in: dict[str, tuple[str, list]] = {}  # cell -> (which run of it, the widgets that it made, weakly)
 
 
 def script(name: str) -> str:
@@ -37,6 +39,7 @@ class View(anywidget.AnyWidget):
     keep a model in memory.
     """
 
+    at_once: frozenset[str] = frozenset()
     status = traitlets.Unicode().tag(sync=True)
 
     def __init__(self, **state):
@@ -44,12 +47,12 @@ class View(anywidget.AnyWidget):
         self.on_msg(_heard)
         _watch_cells(self)
 
-    def static(self) -> Plot:
-        """The figure and the words that stand for the widget where it is not alive."""
+    def static(self) -> Plot | str:
+        """The figure, or only words, that stand for the widget where it is not alive."""
         raise NotImplementedError
 
     def act(self, message: dict) -> None:
-        """Do what a click or a key asks for."""
+        """Do what a click or a key asks for; while a cell runs it waits, but for what `at_once` names."""
 
     def refresh(self) -> None:
         """Show what is so now; called after each cell of the notebook."""
@@ -59,19 +62,42 @@ class View(anywidget.AnyWidget):
         self.status = text
 
     def __repr__(self) -> str:
-        return self.static().alt
+        still = self.static()
+        return still if isinstance(still, str) else still.alt
 
     def _repr_mimebundle_(self, **options):
         made = super()._repr_mimebundle_(**options)
         if made is None:
             return None
         live, metadata = made if isinstance(made, tuple) else (made, {})
-        return {**live, **self.static()._repr_mimebundle_()}, metadata
+        still = self.static()
+        if isinstance(still, str):
+            return {**live, "text/html": f"<p>{escape(still)}</p>", "text/plain": still}, metadata
+        return {**live, **still._repr_mimebundle_()}, metadata
+
+
+# One thing at a time: newer kernels hear the page in a thread of its own, also while a cell runs. What a click would
+# change then, a cell may be working with.
+_turn, _waiting = threading.RLock(), []
+_busy = False
 
 
 def _heard(widget: View, message, buffers) -> None:
+    message = message if isinstance(message, dict) else {}
+    if message.get("do") in widget.at_once:
+        return _do(widget, message)
+    with _turn:
+        if _busy:
+            _waiting.append((widget, message))
+            if not widget.status:
+                widget.say("A cell is running; this follows when it is done.")
+            return None
+        return _do(widget, message)
+
+
+def _do(widget: View, message: dict) -> None:
     try:
-        widget.act(message if isinstance(message, dict) else {})
+        widget.act(message)
     except CourseError as error:
         widget.say(str(error))
     except Exception as error:
@@ -79,35 +105,57 @@ def _heard(widget: View, message, buffers) -> None:
         raise
 
 
+def _cell_begins(*_) -> None:
+    global _busy
+    with _turn:  # waits for a click that is being dealt with
+        _busy = True
+
+
+def _cell_ends(*_) -> None:
+    global _busy
+    with _turn:
+        _busy = False
+        asked, _waiting[:] = list(_waiting), []
+        for widget, message in asked:
+            if widget.comm is not None:
+                widget.say("")
+                _do(widget, message)
+        for widget in [found for found in (each() for each in _alive) if found is not None]:
+            if widget.comm is not None:
+                widget.refresh()
+
+
+_alive: list[weakref.ref] = []
+_made_in: dict[str, tuple[str | None, list[weakref.ref]]] = {}  # cell -> (which run of it, the widgets that it made)
+
+
 def _watch_cells(widget: View) -> None:
-    """`refresh` after each cell, for as long as the widget lives: what code changes is seen."""
+    """From now on the widget hears when a cell is done; widgets of the same cell's last run are closed."""
+    global _busy
     try:
         from IPython import get_ipython
     except ImportError:
         return
-    shell, mine = get_ipython(), weakref.ref(widget)
+    shell = get_ipython()
     if shell is None:
         return
-    _close_earlier(shell, mine)
-
-    def ran(*_):
-        found = mine()
-        if found is None or found.comm is None:  # gone, or closed
-            shell.events.unregister("post_run_cell", ran)
-            return
-        found.refresh()
-
-    shell.events.register("post_run_cell", ran)
-
-
-def _close_earlier(shell, mine: weakref.ref) -> None:
-    parent = shell.get_parent() if hasattr(shell, "get_parent") else {}
-    cell, run = parent.get("metadata", {}).get("cellId"), parent.get("header", {}).get("msg_id")
-    if cell is None:
-        return
+    if _cell_ends not in shell.events.callbacks["post_run_cell"]:
+        shell.events.register("pre_run_cell", _cell_begins)
+        shell.events.register("post_run_cell", _cell_ends)
+        _busy = True  # the cell that made the first widget
+    _alive[:] = [each for each in _alive if each() is not None and each().comm is not None]
+    _alive.append(weakref.ref(widget))
+    cell, run = running_cell()
     before, widgets = _made_in.get(cell, (run, []))
-    if before != run:
+    if cell is not None and before != run:
         for earlier in filter(None, (each() for each in widgets)):
             earlier.close()
         widgets = []
-    _made_in[cell] = run, [*widgets, mine]
+    _made_in[cell] = run, [*widgets, _alive[-1]]
+
+
+def running_cell() -> tuple[str | None, str | None]:
+    """The cell that runs now, and which run of it; None where that is not known."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    parent = shell.get_parent() if hasattr(shell, "get_parent") else {}
+    return parent.get("metadata", {}).get("cellId"), parent.get("header", {}).get("msg_id")
