@@ -109,6 +109,21 @@ class Lab:
         """Run every cell, and wait for the last."""
         self.page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
 
+    def rewrite(self, cell: int, code: str) -> None:
+        """Put other code into a cell."""
+        self.page.evaluate(
+            """([cell, code]) => {
+                window.jupyterapp.shell.currentWidget.content.model.cells.get(cell).sharedModel.setSource(code);
+            }""",
+            [cell, code],
+        )
+
+    def outputs(self, cell: int) -> list[dict]:
+        """What is under a cell."""
+        return self.page.evaluate(
+            "cell => window.jupyterapp.shell.currentWidget.content.model.cells.get(cell).outputs.toJSON()", cell
+        )
+
     def ask(self, code: str) -> str:
         """What the kernel prints for a piece of code."""
         return self.page.evaluate(

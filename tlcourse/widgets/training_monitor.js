@@ -12,6 +12,20 @@ const ticks = (low, high) => {
   return found;
 };
 
+// How many epochs a run takes up: a long one does not begin as a line too thin to read.
+const reach = (run) => {
+  const now = run.points.at(-1)?.[0] ?? 0;
+  return run.state === "running" ? Math.min(run.epochs, Math.max(3, Math.ceil(1.5 * now))) : Math.max(Math.ceil(now), 1);
+};
+
+// The marks of validation: another shape for each run, so that colour is not needed.
+const MARKS = [
+  "M-3.5 0A3.5 3.5 0 1 0 3.5 0A3.5 3.5 0 1 0-3.5 0Z", "M-3.2-3.2H3.2V3.2H-3.2Z", "M0-4.5L4 3H-4Z", "M0-4.5L4.5 0L0 4.5L-4.5 0Z",
+];
+const mark = (place, x, y) => shape("path", {
+  d: MARKS[place % MARKS.length], transform: `translate(${x.toFixed(1)} ${y.toFixed(1)})`, fill: COLOURS[place % COLOURS.length],
+});
+
 // One panel; returns what draws the runs into it.
 const chart = (title, column) => {
   const lines = shape("g"), axes = shape("g", { class: "tlc-axes" });
@@ -24,7 +38,7 @@ const chart = (title, column) => {
       run.points.forEach((point) => values.push(point[index]));
       run.rows.forEach((row) => { if (`valid_${column}` in row) values.push(row[`valid_${column}`]); });
     }
-    const last = Math.max(1, ...runs.map((run) => run.epochs));
+    const last = Math.max(1, ...runs.map(reach));
     const sound = values.filter(Number.isFinite);
     let [low, high] = sound.length ? [Math.min(...sound), Math.max(...sound)] : [0, 1];
     const pad = 0.06 * (high - low) || 0.05;
@@ -50,7 +64,7 @@ const chart = (title, column) => {
       const made = [shape("path", { d: path, stroke: look, "stroke-dasharray": dash, class: "tlc-line" })];
       for (const row of run.rows) {
         const value = row[`valid_${column}`];
-        if (Number.isFinite(value)) made.push(shape("circle", { cx: x(row.epoch), cy: y(value), r: 3.5, fill: look }));
+        if (Number.isFinite(value)) made.push(mark(place, x(row.epoch), y(value)));
       }
       return made;
     }));
@@ -91,7 +105,7 @@ function render({ model, el }) {
     stop.disabled = !running;
     forget.hidden = runs.length < 2;
     note.textContent = runs.some((run) => run.rows.some((row) => "valid_loss" in row))
-      ? "Lines: training, batch by batch. Dots: validation, after each epoch." : "Lines: training, batch by batch.";
+      ? "Lines: training, batch by batch. Marks: validation, after each epoch." : "Lines: training, batch by batch.";
     legend.replaceChildren(...(runs.length < 2 ? [] : runs.map((run, place) => make("li", {},
       shape("svg", { viewBox: "0 0 34 8", width: 34, height: 8, "aria-hidden": "true" }, shape("path", {
         d: "M1 4H33", stroke: COLOURS[place % COLOURS.length], "stroke-dasharray": DASHES[place % DASHES.length], class: "tlc-line",
