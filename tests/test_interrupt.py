@@ -147,7 +147,7 @@ def run(client, code, stop=None):
             said += content["text"]
         elif kind in ("display_data", "update_display_data"):
             said += "\n" + content["data"]["text/plain"]
-            assert list(content["data"]) == ["text/plain"], "a widget would leave a hole in a saved notebook"
+            assert "text/html" in content["data"], "a widget alone would leave a hole in a saved notebook"
         elif kind == "error":
             failed = "\n".join(content["traceback"])
         elif kind == "status" and content["execution_state"] == "idle":
@@ -164,16 +164,16 @@ def test_the_stop_button_of_a_real_kernel(monkeypatch, tmp_path):
     manager, client = start_new_kernel(kernel_name="python3", startup_timeout=120)
     pressed = []
 
-    def press(said):  # a bar that shows a loss has a finished epoch behind it
-        if "loss=" in said and not pressed:
-            time.sleep(0.3)
+    def press(said):
+        if "Training: epoch" in said and not pressed:
+            time.sleep(0.5)
             pressed.append(manager.interrupt_kernel())
 
     try:
         run(client, SETUP)
         said = run(client, TRAIN, press)
         assert "Interrupted in epoch" in said and "The model keeps what it has learned" in said
-        assert "training: " in said and "<" in said, "the bar shows the time left"
+        assert "Loss and accuracy over" in said, "the figure stands where the live curves were"
         answer = run(client, ASK)
         assert answer.split() == ["True", "True", "True", "('stem',", "'body')", "24", "0", "False", "1"]
     finally:

@@ -97,7 +97,8 @@ class TrainingMonitor(View, Watcher):
         """Show it under the cell that runs now; when the cell is over, what a saved notebook keeps is the figure."""
         from IPython.display import display
 
-        self._handle = display(self._repr_mimebundle_()[0], raw=True, display_id=True)
+        words = f"Training: {self.curves[-1].words()}."  # a figure would take longer to draw than many batches
+        self._handle = display(self.beside(words)[0], raw=True, display_id=True)
 
     def refresh(self):
         if self._handle is not None:
@@ -158,12 +159,13 @@ class _OfThisCell(Watcher):
     def _bring(self):
         cell = running_cell()
         self.monitor = _shown_in(cell)
-        if self.monitor is None:
-            _, before = _monitors.get(cell[0], (None, None))
-            self.monitor = TrainingMonitor(before.curves if before is not None else ())
-            _monitors[cell[0]] = cell[1], self.monitor
-            self.monitor.show_here()
+        if self.monitor is not None:
+            return self.monitor.follow(self.curve)
+        _, before = _monitors.get(cell[0], (None, None))
+        self.monitor = TrainingMonitor(before.curves if before is not None else ())
+        _monitors[cell[0]] = cell[1], self.monitor
         self.monitor.follow(self.curve)
+        self.monitor.show_here()
 
 
 _monitors: dict[str | None, tuple[str | None, TrainingMonitor]] = {}  # cell -> (which run of it, its monitor)

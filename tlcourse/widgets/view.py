@@ -66,11 +66,14 @@ class View(anywidget.AnyWidget):
         return still if isinstance(still, str) else still.alt
 
     def _repr_mimebundle_(self, **options):
+        return self.beside(self.static(), **options)
+
+    def beside(self, still: Plot | str, **options):
+        """The live view, and what stands for it where it is not alive."""
         made = super()._repr_mimebundle_(**options)
         if made is None:
             return None
         live, metadata = made if isinstance(made, tuple) else (made, {})
-        still = self.static()
         if isinstance(still, str):
             return {**live, "text/html": f"<p>{escape(still)}</p>", "text/plain": still}, metadata
         return {**live, **still._repr_mimebundle_()}, metadata
