@@ -1,0 +1,106 @@
+"""The training monitor without a browser: what it draws of runs that end, stop, break, or are many."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+from small_nets import image_net, images
+
+from tlcourse import CourseError, TrainingMonitor, fit, freeze
+from tlcourse.training.history import interrupts
+from tlcourse.training.watch import Watcher
+from tlcourse.widgets.training_monitor import MOST
+from tlcourse.widgets.training_monitor_state import POINTS, Curve, names
+
+
+def trained(monitor, **options):
+    return fit(freeze(image_net()), images(20), images(8), batch=10, progress=monitor, **{"epochs": 2, **options})
+
+
+def test_runs_are_overlaid_and_named_by_what_differs():
+    monitor = TrainingMonitor()
+    for lr in (0.01, 0.001):
+        trained(monitor, lr=lr)
+    assert [run["name"] for run in [*monitor.earlier, monitor.now]] == ["lr 0.01", "lr 0.001"]
+    assert [row["epoch"] for row in monitor.now["rows"]] == [1, 2] and "valid_accuracy" in monitor.now["rows"][0]
+    assert monitor.now["state"] == "done" and monitor.now["share"] == 1.0
+    assert "lr 0.001: " in repr(monitor) and "2 epochs" in repr(monitor)
+    monitor.act({"do": "forget"})
+    assert monitor.earlier == [] and len(monitor.curves) == 1
+
+
+def test_the_oldest_of_many_runs_go():
+    monitor = TrainingMonitor()
+    for seed in range(MOST + 3):
+        trained(monitor, epochs=1, seed=seed)
+    assert len(monitor.curves) == MOST and monitor.now["name"] == f"seed {MOST + 2}"
+
+
+class Pressed(Watcher):
+    """Presses the button after so many batches."""
+
+    def __init__(self, monitor, after):
+        self.monitor, self.left = monitor, after
+
+    def __call__(self, logits, labels):
+        from torch.nn import functional as F
+
+        self.left -= 1
+        if self.left == 0:
+            self.monitor.act({"do": "stop"})
+        return F.cross_entropy(logits, labels)
+
+
+@pytest.mark.parametrize(("after", "epochs", "batches"), [(1, 0, 1), (2, 1, 0), (3, 1, 1), (5, 2, 1)])
+def test_the_button_stops_after_the_batch(after, epochs, batches):
+    monitor, before = TrainingMonitor(), interrupts()
+    history = trained(monitor, epochs=50, loss=Pressed(monitor, after))
+    assert history.interrupted and len(history) == epochs and interrupts() == before + 1
+    assert f"in epoch {epochs + 1} of 50, after {batches} of its 2 batches" in history.note
+    assert monitor.curves[-1].done == after and monitor.now["state"] == "stopped"
+    again = trained(monitor)
+    assert not again.interrupted and len(again) == 2, "the wish was for that run only"
+
+
+def test_in_the_last_batch_of_all_the_button_is_too_late():
+    monitor = TrainingMonitor()
+    history = trained(monitor, epochs=1, loss=Pressed(monitor, 2))
+    assert not history.interrupted and len(history) == 1
+
+
+def test_a_run_that_breaks_ends_in_the_picture():
+    monitor = TrainingMonitor()
+
+    def broken(logits, labels):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        trained(monitor, loss=broken)
+    assert monitor.curves[-1].state != "running"
+
+
+def test_points_stay_few_and_keep_the_mean():
+    curve = Curve({}, epochs=7, steps=1000)
+    for batch in range(7000):
+        curve.add(loss=float(batch), accuracy=0.5)
+    assert POINTS // 2 <= len(curve.points) <= POINTS and curve.done == 7000
+    whole = sum(point[1] for point in curve.points) / len(curve.points)
+    assert math.isclose(whole, curve.points[len(curve.points) // 2][1], rel_tol=0.03)
+    assert curve.points[-1][0] == pytest.approx(7, abs=0.2)
+
+
+def test_names_of_runs_are_short_and_different():
+    made = names([{"loss": "x" * 99, "lr": 0.1}, {"loss": "y", "lr": 0.1}, {"loss": "y", "lr": 0.1}])
+    assert len(set(made)) == 3 and max(map(len, made)) < 60
+    json.dumps(made)
+
+
+def test_before_any_run_it_says_so():
+    assert repr(TrainingMonitor()) == "No training run yet."
+
+
+def test_a_progress_that_is_none_is_refused():
+    with pytest.raises(CourseError, match="TrainingMonitor"):
+        trained("yes")
