@@ -31,6 +31,9 @@ class Server:
         own = ("JUPYTER_CONFIG_DIR", "JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR", "JUPYTER_RUNTIME_DIR")
         places = {name: str(self.folder / name.lower()) for name in own}
         self.log = open(self.folder / "server.log", "w")
+        quiet = Path(places["JUPYTERLAB_SETTINGS_DIR"]) / "@jupyterlab" / "apputils-extension"
+        quiet.mkdir(parents=True)
+        (quiet / "notification.jupyterlab-settings").write_text('{"fetchNews": "false", "checkForUpdates": false}')
         self.port = _free_port()
         self.process = subprocess.Popen(
             [

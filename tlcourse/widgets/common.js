@@ -10,13 +10,20 @@ const shape = (tag, attributes = {}, ...children) =>
   fill(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
 const number = (n) => n.toLocaleString("en");
 
-// What the kernel says, for the eye and for a screen reader.
+// What the kernel says, for the eye and for a screen reader; and that it has ended, when it has.
 const statusLine = (model) => {
   const line = make("p", { class: "tlc-status", role: "status" });
   const speak = () => { line.textContent = model.get("status"); };
+  const look = () => {
+    const state = model.widget_manager?.kernel?.status ?? "dead";
+    if (!["restarting", "autorestarting", "terminating", "dead"].includes(state)) return;
+    line.closest(".tlc")?.classList.add("tlc-ended");
+    line.textContent = "The kernel that this belongs to has ended. Run the cell again.";
+  };
   speak();
   model.on("change:status", speak);
-  return { line, end: () => model.off("change:status", speak) };
+  model.on("comm_live_update", look);
+  return { line, end: () => { model.off("change:status", speak); model.off("comm_live_update", look); } };
 };
 
 // Calls `run` once things have been quiet for so many milliseconds.

@@ -6,7 +6,7 @@ function render({ model, el }) {
   const presets = make("div", { class: "tlc-presets", role: "group", "aria-label": "Presets" });
   const body = make("tbody");
   const head = make("tr");
-  for (const title of ["Stage", "Parameters", "Requires grad", "In optimizer", "Buffers that move", "In one step"]) {
+  for (const title of ["Stage", "Parameters", "Requires grad", "In optimizer", "Buffers that move", "Moved in one step"]) {
     head.append(make("th", { scope: "col" }, title));
   }
   const table = make("table", { class: "tlc-stages" }, make("thead", {}, head), body);
@@ -56,6 +56,7 @@ function render({ model, el }) {
     made.count.textContent = stage.parameters ? number(stage.parameters) : "none";
     const facts = [stage.grad, stage.optimizer, String(stage.buffers), stage.moved ?? "–"];
     facts.forEach((text, i) => { made.cells[i + 2].textContent = text; });
+    made.cells[5].classList.toggle("tlc-loud", stage.moved === "buffers"); // what looks frozen, and is not
     made.cells[4].classList.toggle("tlc-loud", stage.buffers > 0 && stage.grad === "no");
   };
 

@@ -82,11 +82,7 @@ def _first(flags) -> int:
 
 
 def _moved(row) -> str:
-    parts = []
-    for kind in ("parameters", "buffers"):
-        if row[kind]:
-            parts.append(f"{int(row[f'{kind} moved'])} of {int(row[kind])} {kind}")
-    return ", ".join(parts) or "nothing to move"
+    return " and ".join(kind for kind in ("parameters", "buffers") if row[f"{kind} moved"]) or "still"
 
 
 def _totals(model: nn.Module, prices) -> str:
@@ -102,4 +98,4 @@ def _totals(model: nn.Module, prices) -> str:
 
 
 def _seconds(value: float) -> str:
-    return f"{value:.0f} s" if value >= 10 else f"{value:.1f} s" if value >= 1 else f"{value:.2f} s"
+    return f"{value:.0f} s" if value >= 10 else f"{value:.2g} s"

@@ -1,0 +1,97 @@
+"""What holds for every widget: usable by all, in both themes, on a phone; shown twice, closed, without its kernel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+SERIOUS = ("serious", "critical")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A widget, made by a cell whose last line shows `widget`."""
+
+    css: str
+    make: str
+
+
+KINDS = {
+    "freeze-panel": Kind(
+        ".tlc-panel",
+        "from tlcourse import FreezePanel, load, load_dataset\n"
+        'model = load("efficientnet-lite0", classes=2, pretrained=False, size=32)\n'
+        'widget = FreezePanel(model, load_dataset("faces").train[:32])\n'
+        "widget.act({'do': 'preset', 'what': 'last'})\nwidget.step()\nwidget",
+    ),
+    "training-monitor": Kind(
+        ".tlc-monitor",
+        "from tlcourse import TrainingMonitor, fit, freeze, load, load_dataset\n"
+        "data, widget = load_dataset('faces'), TrainingMonitor()\n"
+        "for lr in (0.1, 0.01):\n"
+        "    model = freeze(load('efficientnet-lite0', classes=2, pretrained=False, size=32))\n"
+        "    fit(model, data.train[:40], data.valid, epochs=4, lr=lr, batch=8, progress=widget)\n"
+        "widget",
+    ),
+}
+
+
+@pytest.fixture(params=KINDS, ids=str)
+def kind(request):
+    return request.param
+
+
+@pytest.fixture
+def shown(lab, kind):
+    lab.open(lab.server.write(f"{kind}.ipynb", KINDS[kind].make, "widget"))
+    lab.run_all()
+    views = lab.page.locator(KINDS[kind].css)
+    views.nth(1).wait_for()
+    yield views
+    lab.page.set_viewport_size({"width": 1280, "height": 1000})
+    assert lab.errors() == [] and lab.problems == []
+    lab.close()
+
+
+@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
+def test_no_serious_fault_for_those_who_see_or_hear_or_type(lab, shown, kind, theme):
+    from axe_playwright_python.sync_playwright import Axe
+
+    lab.theme(theme)
+    found = Axe().run(lab.page, context=KINDS[kind].css)
+    lab.shot(shown.first, f"{kind}-{theme.split()[-1].lower()}")
+    lab.theme("JupyterLab Light")
+    bad = [
+        f"{fault['id']}: {fault['help']} in {node['html'][:120]}: {node.get('failureSummary', '')}"
+        for fault in found.response["violations"]
+        for node in fault["nodes"]
+        if fault["impact"] in SERIOUS
+    ]
+    assert not bad, "\n".join(bad)
+
+
+def test_on_a_phone_nothing_runs_out_of_the_window(lab, shown, kind):
+    lab.page.set_viewport_size({"width": 390, "height": 844})
+    lab.page.evaluate("window.jupyterapp.shell.collapseLeft()")
+    lab.page.wait_for_timeout(500)
+    lab.shot(shown.first, f"{kind}-phone")
+    wide = shown.first.evaluate("node => [node.scrollWidth, node.clientWidth]")
+    assert wide[0] <= wide[1] + 1
+
+
+def test_in_two_cells_both_are_alive_and_closing_ends_both(lab, shown):
+    assert shown.count() == 2
+    lab.ask("widget.close()")
+    shown.first.wait_for(state="detached")
+    assert lab.ask("print(repr(widget)[:3] != '')") == "True"
+
+
+def test_a_kernel_that_ends_is_told(lab, shown, kind):
+    lab.page.evaluate("window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart().then(() => null)")
+    ended = lab.page.locator(f"{KINDS[kind].css}.tlc-ended")
+    ended.nth(1).wait_for()
+    assert "has ended. Run the cell again." in ended.first.inner_text()
+    lab.run_all()
+    ended.first.wait_for(state="detached")
+    assert shown.count() == 2

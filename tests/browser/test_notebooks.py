@@ -1,0 +1,19 @@
+"""Every notebook in a real JupyterLab: all cells run, without an error, a console message, or a request elsewhere."""
+
+from __future__ import annotations
+
+import pytest
+from lab import REPOSITORY
+
+NOTEBOOKS = sorted(path.name for path in (REPOSITORY / "notebooks").glob("*.ipynb"))
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_all_cells_run(lab, name):
+    lab.open(name)
+    lab.run_all()
+    assert lab.errors() == []
+    assert lab.problems == []
+    lab.page.evaluate("window.jupyterapp.shell.currentWidget.content.widgets.forEach(w => w.node.scrollIntoView())")
+    lab.shot(lab.page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)"), f"notebook-{name.removesuffix('.ipynb')}")
+    lab.close()
