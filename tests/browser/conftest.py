@@ -33,17 +33,21 @@ def server(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def lab(server, chromium):
-    """A page with JupyterLab in it."""
+def browser(chromium):
+    """A Chromium without a window."""
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
         _missing("Playwright is not installed")
-    from lab import Lab
-
     with sync_playwright() as engine:
         browser = engine.chromium.launch(executable_path=chromium, headless=True, args=["--no-sandbox"])
-        try:
-            yield Lab(browser, server)
-        finally:
-            browser.close()
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def lab(server, browser):
+    """A page with JupyterLab in it."""
+    from lab import Lab
+
+    return Lab(browser, server)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import shutil
@@ -15,33 +16,49 @@ from urllib.parse import urlparse
 import nbformat
 
 REPOSITORY = Path(__file__).parents[2]
+OWN = (
+    "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR",
+    "JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR",
+)  # fmt: skip
 SHOTS = REPOSITORY / "build" / "screenshots"
 
 
 class Server:
-    """A JupyterLab server on loopback, in a folder of its own."""
+    """A JupyterLab server on loopback, in a folder of its own.
 
-    def __init__(self, folder: Path):
+    Arguments:
+        folder: where notebooks, settings and the log go.
+        python: whose JupyterLab it is; the kernels are always those of this Python.
+    """
+
+    def __init__(self, folder: Path, python: str = sys.executable):
         self.folder, self.notebooks, self.token = folder, folder / "work", secrets.token_hex(16)
+        self.python = python
+        self.places = {name: str(folder / name.lower()) for name in OWN}
+        self.places["JUPYTER_PATH"] = self.places["JUPYTER_DATA_DIR"]  # before the kernel that an environment has
         self.notebooks.mkdir()
+        kernel = folder / "jupyter_data_dir" / "kernels" / "python3"
+        kernel.mkdir(parents=True)
+        argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        (kernel / "kernel.json").write_text(
+            json.dumps({"argv": argv, "display_name": "Python 3", "language": "python"})
+        )
         for notebook in sorted((REPOSITORY / "notebooks").glob("*.ipynb")):
             shutil.copy(notebook, self.notebooks)
 
     def __enter__(self):
-        own = ("JUPYTER_CONFIG_DIR", "JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR", "JUPYTER_RUNTIME_DIR")
-        places = {name: str(self.folder / name.lower()) for name in own}
         self.log = open(self.folder / "server.log", "w")
-        quiet = Path(places["JUPYTERLAB_SETTINGS_DIR"]) / "@jupyterlab" / "apputils-extension"
+        quiet = Path(self.places["JUPYTERLAB_SETTINGS_DIR"]) / "@jupyterlab" / "apputils-extension"
         quiet.mkdir(parents=True)
         (quiet / "notification.jupyterlab-settings").write_text('{"fetchNews": "false", "checkForUpdates": false}')
-        self.port = _free_port()
+        self.port = free_port()
         self.process = subprocess.Popen(
             [
-                sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", f"--port={self.port}",
+                self.python, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", f"--port={self.port}",
                 "--ServerApp.port_retries=0", f"--IdentityProvider.token={self.token}",
                 f"--ServerApp.root_dir={self.notebooks}", "--allow-root", "--LabApp.expose_app_in_browser=True",
             ],
-            env={**os.environ, **places, "TLCOURSE_OFFLINE": "1"},
+            env={**os.environ, **self.places, "TLCOURSE_OFFLINE": "1"},
             stdout=self.log, stderr=subprocess.STDOUT,
         )  # fmt: skip
         end = time.monotonic() + 120
@@ -189,7 +206,8 @@ class Lab:
         )
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of loopback that nobody listens on."""
     import socket
 
     with socket.socket() as found:
