@@ -26,6 +26,7 @@ _WHERE = {
     "parameter_groups": "freezing",
     "lora": "freezing",
     "extract": "features",
+    "predict": "explain",
     "linear_probe": "features",
     "knn_probe": "features",
     "fit": "training",
