@@ -205,7 +205,7 @@ def test_one_class_has_no_score():
     ("data", "match"),
     [
         (None, "not a NoneType"),
-        ({"a": 3}, "'a' is needed, not a int"),
+        ({"a": 3}, "as 'a', not a int"),
         ({}, "at least two"),
         (images(1), "at least two"),
         ({"a": images(4), "b": texts(4)}, "cannot be shown together"),

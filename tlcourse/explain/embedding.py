@@ -65,10 +65,8 @@ class Embedding:
         words += f" at {len(self.stages)} stages. "
         for name, values in self.agree.items():
             best = int(np.nanargmax(values)) if np.isfinite(values).any() else 0
-            words += f"Neighbours name the {name.replace(' across', ' right across', 1)}: {values[0]:.2f} at "
-            words += (
-                f"{self.stages[0]}, {values[best]:.2f} at {self.stages[best]}, {values[-1]:.2f} at {self.stages[-1]}. "
-            )
+            at = {self.stages[i]: f"{values[i]:.2f} at {self.stages[i]}" for i in (0, best, len(values) - 1)}
+            words += f"Neighbours name the {name.replace(' across', ' right across')}: {', '.join(at.values())}. "
         return words.strip()
 
 
@@ -149,7 +147,7 @@ def _domains(data) -> tuple[dict[str, Split], str]:
     for name, split in parts.items():
         if not hasattr(split, "fingerprint"):
             raise CourseError(
-                f"{'A split' if not isinstance(data, Mapping) else repr(name)} is needed, not a {type(split).__name__}.",
+                f"A split of data is needed{f' as {name!r}' if name else ''}, not a {type(split).__name__}.",
                 do='Pass e.g. data.test, or several: {"train": data.train, "test": data.test}.',
             )
     parts = {str(name): split for name, split in parts.items() if len(split)}
