@@ -37,6 +37,7 @@ _WHERE = {
     "l2_sp": "training",
     "plots": "",
     "FreezePanel": "widgets",
+    "EmbeddingExplorer": "widgets",
     "TrainingMonitor": "widgets",
     "exercise": "exercises",
     "quiz": "exercises",
