@@ -38,6 +38,7 @@ _WHERE = {
     "plots": "",
     "FreezePanel": "widgets",
     "EmbeddingExplorer": "widgets",
+    "Predict": "widgets",
     "TrainingMonitor": "widgets",
     "exercise": "exercises",
     "quiz": "exercises",

@@ -2,6 +2,7 @@
 
 from tlcourse.widgets.embedding_explorer import EmbeddingExplorer
 from tlcourse.widgets.freeze_panel import FreezePanel
+from tlcourse.widgets.predict import Predict
 from tlcourse.widgets.training_monitor import TrainingMonitor
 
-__all__ = ["EmbeddingExplorer", "FreezePanel", "TrainingMonitor"]
+__all__ = ["EmbeddingExplorer", "FreezePanel", "Predict", "TrainingMonitor"]
