@@ -15,7 +15,8 @@ torch.manual_seed(0)
 names = ("plain", "{ODD}", "שלום 🙂", "w" * 90)
 def split(name, n, seed):
     y = torch.arange(n) % 4
-    x = torch.randint(0, 90, (n, 3, 12, 12), generator=torch.Generator().manual_seed(seed)) + 40 * y[:, None, None, None]
+    x = torch.randint(0, 90, (n, 3, 12, 12), generator=torch.Generator().manual_seed(seed))
+    x = x + 40 * y[:, None, None, None]
     return Split(name, "image", x.to(torch.uint8), y, names, tuple(f"{{name}} {{i}}" for i in range(n)))
 model = nn.Sequential()
 for i in range(10):
@@ -103,7 +104,8 @@ def test_points_travel_and_stand_still_where_motion_is_not_wanted(lab, explorer)
     def frames():
         return explorer.evaluate(
             """async root => {
-                const slider = root.querySelector('.tlc-slider'), canvas = root.querySelector('canvas'), seen = new Set();
+                const slider = root.querySelector('.tlc-slider'), canvas = root.querySelector('canvas');
+                const seen = new Set();
                 slider.value = slider.value === '0' ? 9 : 0;
                 slider.dispatchEvent(new Event('input', {bubbles: true}));
                 const end = performance.now() + 450;

@@ -186,7 +186,9 @@ def test_a_file_of_many_megabytes_is_made_smaller_first(lab, asking):
     assert len(data) > 20e6
     drop(asking, "noise.png", data)
     lab.until("print(asking.state['source'])", "noise.png", seconds=30)
-    assert "made smaller before it was sent: 3000 × 3000 became 1024 × 1024" in asking.locator(".tlc-notes").inner_text()
+    assert (
+        "made smaller before it was sent: 3000 × 3000 became 1024 × 1024" in asking.locator(".tlc-notes").inner_text()
+    )
 
 
 BAD = {
@@ -229,7 +231,8 @@ def test_a_sentence_is_typed(lab, reading):
     lab.until("print(reading.prediction.text)", "It is good, but it broke.")
     assert reading.locator(".tlc-letters").all_text_contents() == ["It", "is", "good,", "but", "it", "broke."]
     weights = [w.strip() for w in reading.locator(".tlc-points").all_text_contents()]
-    first = lab.ask("print([f'{100 * w:+.0f}'.replace('-', '−') if abs(w) >= .005 else '' for w in reading.prediction.weights[0]])")
+    told = "f'{100 * w:+.0f}'.replace('-', '−') if abs(w) >= .005 else ''"
+    first = lab.ask(f"print([{told} for w in reading.prediction.weights[0]])")
     assert str(weights) == first
     reading.locator(".tlc-bars button").nth(1).click()
     other = [w.strip() for w in reading.locator(".tlc-points").all_text_contents()]
@@ -243,8 +246,10 @@ def test_any_sentence(lab, reading, text):
     reading.get_by_role("button", name="Ask").click()
     done(reading)
     lab.until("print(len(reading.prediction.parts) > 0)", "True")
-    shown = reading.locator(".tlc-text").evaluate("e => [...e.querySelectorAll('.tlc-letters')].map(x => x.textContent)")
-    assert shown == [part for part in eval(lab.ask("print(reading.prediction.parts)"))]
+    shown = reading.locator(".tlc-text").evaluate(
+        "e => [...e.querySelectorAll('.tlc-letters')].map(x => x.textContent)"
+    )
+    assert shown == list(eval(lab.ask("print(reading.prediction.parts)")))
     assert reading.locator("img").count() == 0
     if len(text) > 1000:
         assert "reads the first 126 of 1800 words" in reading.locator(".tlc-notes").inner_text()

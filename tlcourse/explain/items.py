@@ -14,6 +14,8 @@ from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 from torch import nn
 
+from tlcourse.chain import texts
+from tlcourse.chain.core import unwrapped
 from tlcourse.datasets import reading
 from tlcourse.errors import CourseError
 from tlcourse.models import ImageTransform, TextTransform
@@ -30,7 +32,7 @@ def kind_of(model: nn.Module, transform, item=None) -> str:
     """
     if isinstance(transform, ImageTransform):
         return "image"
-    if isinstance(transform, TextTransform) or hasattr(model, "tokenizer") or hasattr(transform, "tokenizer"):
+    if isinstance(transform, TextTransform) or hasattr(model, "tokenizer") or texts.parts(unwrapped(model)):
         return "text"
     item = getattr(item, "x", item)
     one = item[0] if isinstance(item, tuple) and item else item

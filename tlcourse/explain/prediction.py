@@ -198,22 +198,24 @@ def _named(model, x, top: int, notes: list[str]) -> dict:
 
 
 _PLACES = (
-    ("at the top left", "at the top", "at the top right"),
-    ("on the left", "in the middle", "on the right"),
-    ("at the bottom left", "at the bottom", "at the bottom right"),
+    ("its top left", "its top", "its top right"),
+    ("its left", "its middle", "its right"),
+    ("its bottom left", "its bottom", "its bottom right"),
 )
 
 
 def _looked(map_: np.ndarray, name: str) -> str:
     if not map_.max() > 0:
         return f"No place of the picture speaks for {name}."
-    falling = np.sort(map_.ravel())[::-1]
-    area = (np.searchsorted(np.cumsum(falling), falling.sum() / 2) + 1) / map_.size
-    # means over ninths, which may overlap: sums would favour those that more places fall into
-    ninths = torch.nn.functional.adaptive_avg_pool2d(torch.from_numpy(map_)[None].float(), 3)[0]
-    i, j = divmod(int(ninths.argmax()), 3)
-    spread = "spread out, the most" if area > 0.3 else "most of it"
-    return f"Half of what speaks for {name} lies on {_percent(area)} of the picture; {spread} {_PLACES[i][j]}."
+    order = np.argsort(-map_, axis=None, kind="stable")
+    half = order[: np.searchsorted(np.cumsum(map_.ravel()[order]), map_.sum() / 2) + 1]
+    at = np.stack(np.unravel_index(half, map_.shape), 1) + 0.5  # the places that hold half of it
+    middle = np.average(at, axis=0, weights=map_.ravel()[half])
+    if map_[tuple(middle.astype(int))] < 0.5 * map_.max():  # in several heaps: where the largest is
+        middle = at[0]
+    i, j = (3 * middle / map_.shape).astype(int)
+    area, spread = _percent(len(half) / map_.size), "spread out " if len(half) > 0.3 * map_.size else ""
+    return f"Half of what speaks for {name} lies on {area} of the picture, {spread}around {_PLACES[i][j]}."
 
 
 def _counted(parts, weights: np.ndarray, name: str, share: float) -> str:

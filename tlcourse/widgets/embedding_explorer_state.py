@@ -68,7 +68,7 @@ def packed(points: np.ndarray) -> bytes:
 
 
 def sheet(images: list[np.ndarray], side: int) -> tuple[bytes, int]:
-    """All images, each in a square of `side` pixels, on one sheet: the bytes of a JPEG file, and how many stand in a row.
+    """All images on one sheet, each in a square: the bytes of a JPEG file, and how many stand in a row.
 
     Arguments:
         images: uint8 `[1 or 3, h, w]` each, of any sizes; their proportions are kept.

@@ -27,7 +27,7 @@ class Predict(View):
 
     Arguments:
         model: any classifier, e.g. from `load`.
-        item: what to ask about first: anything that `predict` takes. Image models begin with a photograph of the course.
+        item: what to ask about first, anything that `predict` takes; image models begin with a photograph.
         top: how many classes to name.
         transform: raw item -> model input, if not `model.transform`.
 
@@ -85,7 +85,9 @@ class Predict(View):
             try:
                 self.ask(message["bytes"], name)
             except CourseError as error:  # the bytes do not know what their file is called
-                raise CourseError(error.what.replace("The file", repr(name)[:120]), why=error.why, do=error.do) from None
+                raise CourseError(
+                    error.what.replace("The file", repr(name)[:120]), why=error.why, do=error.do
+                ) from None
         elif asked == "photograph":
             self.ask(photograph(what), what)
         elif asked == "text" and isinstance(what, str):
