@@ -195,7 +195,7 @@ BAD = {
     "cut.jpg": (lambda: saved(image(), "JPEG")[:3000], "'cut.jpg' cannot be read", "damaged"),
     "diary.txt": (lambda: b"Dear diary, " * 9, "'diary.txt' cannot be read", "it is text, not an image"),
     "empty.png": (lambda: b"", "'empty.png' cannot be read", "the file is empty"),
-    "many.png": (lambda: saved(Image.new("1", (9000, 9000))), "81 million pixels, more than 64 million", "scale it down"),
+    "many.png": (lambda: saved(Image.new("1", (9000, 9000))), "81 million pixels, more than 64 million", "scale it"),
     "large.bin": (lambda: bytes(5_000_000), "“large.bin” has 5 MB", "Up to 4 MB are sent as they are"),
     f"{ODD}.png": (lambda: b"<svg></svg>", f"'{ODD}.png' cannot be read", "web page or a drawing"),
 }  # fmt: skip
