@@ -277,22 +277,11 @@ def test_keys_in_the_box_are_not_commands_of_jupyterlab(lab, reading):
     assert typed.input_value() == "abdd\nx" and lab.page.evaluate(cells) == before
 
 
-def test_both_are_seen_in_light_dark_and_on_a_telephone(lab, asking, reading):
-    reading.get_by_role("textbox").fill("The pictures are sharp, but the battery is a bad joke and nobody answers.")
-    reading.get_by_role("textbox").press("Enter")
-    done(reading)
+def test_how_a_refusal_looks(lab, asking):
     drop(asking, "diary.txt", b"Dear diary", "text/plain")
-    for theme in ("Light", "Dark"):
-        lab.theme(f"JupyterLab {theme}")
-        lab.shot(asking, f"predict-image-{theme.lower()}")
-        lab.shot(reading, f"predict-text-{theme.lower()}")
-    lab.theme("JupyterLab Light")
-    lab.page.set_viewport_size({"width": 420, "height": 900})
-    try:
-        lab.page.evaluate("window.jupyterapp.shell.collapseLeft()")
-        lab.page.wait_for_timeout(300)
-        for shown, name in ((asking, "image"), (reading, "text")):
-            assert shown.evaluate("e => e.scrollWidth <= e.clientWidth + 1")
-            lab.shot(shown, f"predict-{name}-phone")
-    finally:
-        lab.page.set_viewport_size({"width": 1280, "height": 1000})
+    lab.shot(asking, "predict-refused")
+
+
+def test_a_file_dropped_on_a_model_of_sentences(lab, reading):
+    reading.evaluate(DROP, ["a.txt", "text/plain", ""])
+    assert "This model reads sentences" in line(reading)
