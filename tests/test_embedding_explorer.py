@@ -33,8 +33,8 @@ def odd_texts():
 
 def test_places_are_packed_stage_by_stage():
     made = embed(image_net(), images(20))
-    back = np.frombuffer(packed(made.points), "<i2").reshape(5, 20, 2) / 32767
-    assert np.abs(back - made.points).max() < 2e-5
+    back = np.frombuffer(packed(made.framed()), "<i2").reshape(5, 20, 2) / 32767
+    assert np.abs(back - made.framed()).max() < 2e-5
 
 
 def test_state_is_plain_and_small():

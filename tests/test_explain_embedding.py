@@ -111,6 +111,22 @@ def test_each_stage_is_the_plane_of_its_features():
         assert np.linalg.norm(made.points[i], axis=1).max() == pytest.approx(1)
 
 
+def test_a_picture_is_filled_and_keeps_its_proportions():
+    made = embed(image_net(), images(40))
+    framed = made.framed()
+    for there, here in zip(framed, made.points, strict=True):
+        assert np.abs(there).max() == pytest.approx(1, abs=1e-5)
+        assert np.allclose(there.min(0) + there.max(0), 0, atol=1e-5)
+        scale = (there[1] - there[0]) / (here[1] - here[0])
+        assert scale[0] == pytest.approx(scale[1], rel=1e-3)
+
+
+def test_a_picture_of_one_place():
+    net = image_net()
+    torch.nn.init.zeros_(net.head[1].weight)
+    assert not embed(net, images(6), "head").framed().any()
+
+
 def test_no_turn_of_a_stage_brings_it_nearer_to_the_next():
     made = embed(image_net(), images(40))
     for here, there in zip(made.points, made.points[1:], strict=False):

@@ -134,25 +134,25 @@ def test_keys_walk_the_points_and_say_what_is_there(lab, explorer):
     lab.until(CHOSEN, "1")
     assert explorer.locator(".tlc-item").inner_text() == "here 1"
     assert explorer.locator(".tlc-about .tlc-name").first.inner_text() == ODD
-    before = lab.ask("print(explorer.embedding.points[-1][explorer.chosen][0])")
+    before = lab.ask("print(explorer.embedding.framed()[-1][explorer.chosen][0])")
     plot(explorer).press("ArrowLeft")
-    lab.until(f"print(explorer.embedding.points[-1][explorer.chosen][0] < {before})", "True")
+    lab.until(f"print(explorer.embedding.framed()[-1][explorer.chosen][0] < {before})", "True")
     plot(explorer).press("Escape")
     lab.until(CHOSEN, "-1")
 
 
 def test_the_mouse_points_and_a_click_keeps(lab, explorer):
-    x, y = map(float, lab.ask("print(*explorer.embedding.points[-1][7])").split())
+    x, y = map(float, lab.ask("print(*explorer.embedding.framed()[-1][7])").split())
     box = plot(explorer).bounding_box()
     side = box["width"] - 2
     at = {"x": side * (0.5 + 0.465 * x), "y": side * (0.5 - 0.465 * y)}
     plot(explorer).hover(position=at)
     item = explorer.locator(".tlc-item").inner_text()
-    where = f"explorer.embedding.points[-1][explorer.embedding.ids.index({item!r})]"
+    where = f"explorer.embedding.framed()[-1][explorer.embedding.ids.index({item!r})]"
     assert lab.ask(f"print(abs({where} - [{x}, {y}]).max() < 0.02)") == "True"
     assert lab.ask(CHOSEN) == "-1"
     plot(explorer).click(position=at)
-    lab.until(f"print(abs(explorer.embedding.points[-1][explorer.chosen] - [{x}, {y}]).max() < 0.02)", "True")
+    lab.until(f"print(abs(explorer.embedding.framed()[-1][explorer.chosen] - [{x}, {y}]).max() < 0.02)", "True")
     lab.page.mouse.move(0, 0)
     assert explorer.locator(".tlc-thumb").is_visible()
 
@@ -200,6 +200,21 @@ def test_images_stand_in_place_of_points(lab, explorer):
     lab.shot(explorer, "embedding-explorer-images")
     button.press("Enter")
     assert picture() == points
+
+
+def test_a_dark_theme_changes_what_is_drawn(lab, explorer):
+    """The rim of the points is as the ground, and the ring around the chosen one as the text."""
+
+    def picture():
+        lab.page.wait_for_timeout(400)
+        return explorer.locator(".tlc-plot canvas").evaluate("c => c.toDataURL()")
+
+    lab.ask("explorer.chosen = 5")
+    light = picture()
+    lab.theme("JupyterLab Dark")
+    dark = picture()
+    lab.theme("JupyterLab Light")
+    assert dark != light and picture() == light
 
 
 def test_a_second_view_follows_and_a_closed_one_leaves_nothing(lab, explorer):

@@ -58,6 +58,12 @@ class Embedding:
     def __len__(self) -> int:
         return len(self.y)
 
+    def framed(self) -> np.ndarray:
+        """Places `[stages, n, 2]` for a picture: at each stage they fill a square from -1 to 1, proportions kept."""
+        low, high = self.points.min(1, keepdims=True), self.points.max(1, keepdims=True)
+        half = (high - low).max(2, keepdims=True) / 2
+        return (self.points - (low + high) / 2) / np.where(half > 0, half, 1)
+
     def __repr__(self) -> str:
         drawn = f" (drawn from {self.of:,})" if self.of > len(self) else ""
         words = f"{len(self)} {self.kind}s{drawn} of {len(self.classes)} classes"

@@ -58,7 +58,7 @@ def embeddings(made, *, by: str = "class") -> Plot:
 
 
 def _panel(ax, made, stage, group, present, several) -> None:
-    points, size = made.points[stage], 13 if len(made) < 300 else 7
+    points, size = made.framed()[stage], 13 if len(made) < 300 else 7
     for g in present:
         marker, colour = MARKERS[g % len(MARKERS)], COLOURS[g % len(COLOURS)]
         for filled in (True, False) if several else (True,):

@@ -174,8 +174,7 @@ function render({ model, el }) {
 
   const watch = new ResizeObserver(() => points.draw());
   watch.observe(plot);
-  const theme = new MutationObserver(() => points.draw());
-  theme.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light", "data-jp-theme-name"] });
+  plot.addEventListener("transitionend", () => points.draw()); // the theme's colours have changed
   const heard = [["change:stage", onStage], ["change:by", onBy], ["change:chosen", redraw]];
   heard.forEach(([event, run]) => model.on(event, run));
   points.stand(now);
@@ -189,7 +188,6 @@ function render({ model, el }) {
     save.cancel();
     points.end();
     watch.disconnect();
-    theme.disconnect();
     heard.forEach(([event, run]) => model.off(event, run));
     points.sheet?.close();
   };

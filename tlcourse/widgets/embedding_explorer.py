@@ -69,7 +69,7 @@ class EmbeddingExplorer(View):
         pictures, columns = sheet(made.x, side) if made.kind == "image" else (b"", 1)
         super().__init__(
             state={**shown(made), "side": side, "columns": columns},
-            places=packed(made.points),
+            places=packed(made.framed()),
             pictures=pictures,
             stage=made.stages[-1],
             by=by,

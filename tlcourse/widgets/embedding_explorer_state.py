@@ -11,7 +11,7 @@ from PIL import Image
 from tlcourse.explain import Embedding
 
 FULL = 32767
-"""A point at the distance 1 from the middle, in the whole numbers that are sent."""
+"""The edge of the picture, in the whole numbers that are sent."""
 LETTERS = 300
 """So much of a text is shown."""
 
