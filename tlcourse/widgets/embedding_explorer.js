@@ -174,7 +174,7 @@ function render({ model, el }) {
 
   const watch = new ResizeObserver(() => points.draw());
   watch.observe(plot);
-  plot.addEventListener("transitionend", () => points.draw()); // the theme's colours have changed
+  plot.addEventListener("transitionrun", () => points.draw()); // the theme has changed the ground
   const heard = [["change:stage", onStage], ["change:by", onBy], ["change:chosen", redraw]];
   heard.forEach(([event, run]) => model.on(event, run));
   points.stand(now);
