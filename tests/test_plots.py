@@ -14,6 +14,7 @@ import torch
 from matplotlib.text import Text
 
 from tlcourse import plots, repeat
+from tlcourse.explain import Embedding, Prediction
 
 NASTY = '<img src=x onerror="alert(1)">'
 STRANGE = ["شكرا جزيلا", "🙂 smile", "$x_{1}$ costs 5$", "深度学习", NASTY, "a\nb\x07\ud800", "", "w" * 80]
@@ -56,6 +57,17 @@ def priced(names, accuracies):
     return pd.DataFrame(rows, index=list(names))
 
 
+def embedded(x, y, names):
+    """An embedding with these names for its classes, its stages and its two domains."""
+    points = np.tile(x[:, :2] / np.abs(x).max(), (len(names), 1, 1))
+    scores = dict.fromkeys(("class", "domain", "class across domains"), np.linspace(0.1, 0.9, len(names)).tolist())
+    return Embedding(
+        stages=tuple(names), points=points, held=np.full(len(names), 0.5), widths=(8,) * len(names), agree=scores,
+        usual={"class": 0.5}, y=y, domain=np.arange(len(y)) % 2, classes=tuple(names), domains=("one", names[0]),
+        kind="text", x=["text"] * len(y), ids=tuple(map(str, y)), of=len(y),
+    )  # fmt: skip
+
+
 def every_plot(names):
     """One figure of each kind, with these names in it."""
     k = len(names)
@@ -63,6 +75,13 @@ def every_plot(names):
     values = dict(zip(names, np.linspace(0.3, 0.9, k), strict=True))
     table = audited().iloc[np.arange(k) % 4].set_axis(list(names)).rename_axis("stage")
     pictures = torch.zeros(k, 3, 8, 8, dtype=torch.uint8)
+    sure = {"names": tuple(names), "shares": tuple(np.linspace(0.9, 0.001, k)), "classes": k}
+    seen = {"picture": np.zeros((40, 60, 3), "uint8"), "where": np.tile(np.linspace(0, 1, 6).reshape(2, 3), (k, 1, 1))}
+    text, spans = " ".join([*names, "the end"] * 3), []
+    for word in (*names, "the", "end") * 3:
+        spans.append((text.index(word, spans[-1][1] if spans else 0),) * 2)
+        spans[-1] = (spans[-1][0], spans[-1][0] + len(word))
+    weights = np.tile(np.linspace(-0.5, 0.5, len(spans)), (k, 1))
     return {
         "images": plots.images(pictures, names),
         "guesses": plots.images(pictures, labels=range(k), predictions=[0] * k, classes=names),
@@ -73,6 +92,9 @@ def every_plot(names):
         "confusion": plots.confusion(y, y.flip(0), names),
         "embedding": plots.embedding(x, y, names),
         "bars": plots.bars(values, xlabel=names[0], unit=names[0]),
+        "embeddings": plots.embeddings(embedded(x.numpy(), y.numpy(), names)),
+        "image prediction": plots.prediction(Prediction("image", **sure, **seen)),
+        "text prediction": plots.prediction(Prediction("text", **sure, text=text, spans=tuple(spans), weights=weights)),
         "strategies": plots.strategies(priced(names, values.values())),
     }
 

@@ -34,6 +34,24 @@ KINDS = {
         "    fit(model, data.train[:40], data.valid, epochs=4, lr=lr, batch=8, progress=widget)\n"
         "widget",
     ),
+    "embedding-explorer": Kind(
+        ".tlc-explorer",
+        "from tlcourse import EmbeddingExplorer, load, load_dataset\n"
+        "data = load_dataset('surfaces')\n"
+        "model = load('efficientnet-lite0', size=64)\n"
+        "widget = EmbeddingExplorer(model, {'train': data.train.shots(10), 'test': data.test.shots(10)})\n"
+        "widget.stage, widget.chosen = 'stage5', 3\nwidget",
+    ),
+    "predict-image": Kind(
+        ".tlc-of-image",
+        "from tlcourse import Predict, load\nwidget = Predict(load('efficientnet-lite0'))\nwidget",
+    ),
+    "predict-text": Kind(
+        ".tlc-of-text",
+        "from tlcourse import Predict, load\n"
+        "widget = Predict(load('minilm', classes=['negative', 'positive']), 'A sharp lens, but the battery died.')\n"
+        "widget",
+    ),
 }
 
 

@@ -6,6 +6,7 @@ import os
 import stat
 import warnings
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -64,23 +65,40 @@ def read_pixels(path: Path, size: int | None) -> tuple[np.ndarray, list[str]]:
         facts = os.stat(path)
         if not stat.S_ISREG(facts.st_mode):  # a pipe would never end
             raise Unreadable("it is not a file")
-        if not facts.st_size:
-            raise Unreadable("the file is empty (0 bytes)")
-        with open(path, "rb") as file, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata; its size limit is replaced by ours
-            return _decoded(file, size)
-    except Unreadable:
-        raise
+        file = open(path, "rb")  # noqa: SIM115
     except FileNotFoundError:
         raise Unreadable("there is no such file, or it is a link that leads nowhere") from None
     except PermissionError:
         raise Unreadable("you may not read this file") from None
+    except (OSError, ValueError) as error:
+        raise Unreadable(_damaged(error)) from None
+    with file:
+        return decode(file, size)
+
+
+def decode(file: BinaryIO, size: int | None = None) -> tuple[np.ndarray, list[str]]:
+    """Pixels of an open image file, uint8 `[h, w, 3]`, and what had to be done to get them; raises `Unreadable`."""
+    start = b""
+    try:
+        start = file.read(64)
+        if not start:
+            raise Unreadable("the file is empty (0 bytes)")
+        file.seek(0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata; its size limit is replaced by ours
+            return _decoded(file, size)
+    except Unreadable:
+        raise
     except UnidentifiedImageError:
-        raise Unreadable(_what_it_is(path)) from None
+        raise Unreadable(_what_it_is(start)) from None
     except Image.DecompressionBombError:
         raise Unreadable(f"it has more than {PIXEL_LIMIT / 1e6:.0f} million pixels; scale it down first") from None
     except Exception as error:  # Pillow's readers raise many kinds on damaged files
-        raise Unreadable(f"the file is damaged ({error or type(error).__name__})".replace("\n", " ")[:200]) from None
+        raise Unreadable(_damaged(error)) from None
+
+
+def _damaged(error: Exception) -> str:
+    return f"the file is damaged ({error or type(error).__name__})".replace("\n", " ")[:200]
 
 
 def _decoded(file, size: int | None) -> tuple[np.ndarray, list[str]]:
@@ -179,9 +197,7 @@ def _square(image: Image.Image, size: int | None, done: list[str]) -> Image.Imag
     return image.resize((size, size), Image.Resampling.BICUBIC, (left, top, left + side, top + side), reducing_gap=3.0)
 
 
-def _what_it_is(path: Path) -> str:
-    with open(path, "rb") as file:
-        start = file.read(64)
+def _what_it_is(start: bytes) -> str:
     if start[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypmsf1", b"ftyphevc"):
         return "it is a HEIC image of a telephone; save it as JPEG"
     if start.lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml", b"<svg")):

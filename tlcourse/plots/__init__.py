@@ -3,8 +3,10 @@
 from tlcourse.plots.bars import bars, depth, stages
 from tlcourse.plots.clouds import confusion, embedding
 from tlcourse.plots.curves import history, label_efficiency
+from tlcourse.plots.depths import embeddings
 from tlcourse.plots.pictures import images
 from tlcourse.plots.plot import Plot
+from tlcourse.plots.predictions import prediction
 from tlcourse.plots.prices import strategies
 
 __all__ = [
@@ -13,9 +15,11 @@ __all__ = [
     "confusion",
     "depth",
     "embedding",
+    "embeddings",
     "history",
     "images",
     "label_efficiency",
+    "prediction",
     "stages",
     "strategies",
 ]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 from matplotlib.patheffects import withStroke
 
 from tlcourse.errors import CourseError
+from tlcourse.explain.plane import plane
 from tlcourse.plots.inputs import array, class_names, class_numbers, same_length
 from tlcourse.plots.plot import COLOURS, MARKERS, WIDTH, Plot, drawing, readable
 from tlcourse.plots.words import counted, number, percent, plain, shorten, units
@@ -124,7 +123,7 @@ def embedding(x, y=None, classes=None) -> Plot:
     classes = tuple(plain(c) for c in class_names(classes))
     same_length(features=points, labels=array(y, "labels"))
     y = class_numbers(y, classes, "labels")
-    flat, held = _plane(points)
+    flat, held = plane(points)
     present = [c for c in range(len(classes)) if (y == c).any()]
     middles = {c: np.median(flat[y == c], axis=0) for c in present}
     direct = len(present) <= 12
@@ -146,20 +145,6 @@ def embedding(x, y=None, classes=None) -> Plot:
                 loc="outside lower center", ncols=4, fontsize=9.5, frameon=False, handletextpad=0.2, markerscale=1.6
             )
     return Plot(figure, _tell_embedding(points, y, classes, present, held))
-
-
-def _plane(points):
-    from sklearn.decomposition import PCA
-
-    flat, held = np.zeros((len(points), 2)), [0.0, 0.0]
-    k = min(2, *points.shape)
-    if len(points) > 1 and points.std(0).any():
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)
-            pca = PCA(k, svd_solver="full" if points.size < 1e6 else "randomized", random_state=0)
-            flat[:, :k] = pca.fit_transform(points)
-        held[:k] = np.nan_to_num(pca.explained_variance_ratio_).tolist()
-    return flat, held
 
 
 def _name_clouds(ax, middles, classes):

@@ -17,9 +17,9 @@ from tlcourse.plots import Plot
 _FILES = Path(__file__).parent
 
 
-def script(name: str) -> str:
-    """The source of a widget's page: what all share, and `<name>.js`."""
-    return _text("common.js") + _text(f"{name}.js")
+def script(*names: str) -> str:
+    """The source of a widget's page: what all share, and each `<name>.js`."""
+    return _text("common.js") + "".join(_text(f"{name}.js") for name in names)
 
 
 def style(name: str) -> str:
@@ -86,7 +86,9 @@ _busy = False
 
 
 def _heard(widget: View, message, buffers) -> None:
-    message = message if isinstance(message, dict) else {}
+    message = dict(message) if isinstance(message, dict) else {}
+    if buffers:  # a file comes beside the message
+        message["bytes"] = bytes(buffers[0])
     if message.get("do") in widget.at_once:
         return _do(widget, message)
     with _turn:
