@@ -24,7 +24,7 @@ ORDER = (
     ("exercises",),
     ("widgets",),
     ("plots",),
-    ("multitask", "adaptation", "selection", "explain"),
+    ("optimization", "multitask", "adaptation", "selection", "explain"),
     ("training",),
     ("features",),
     ("freezing",),
