@@ -23,7 +23,7 @@ class Descent:
     Arguments:
         points: where it stood before the first step and after each.
         losses: the loss there.
-        ended: `"arrived"` (level ground), `"on its way"`, or `"diverged"` (higher than it began, and far away).
+        ended: `"arrived"` (level ground), `"on its way"`, `"no lower than it began"`, or `"diverged"` (far away).
         optimizer, lr: what took the steps.
 
     >>> descend("bowl", lr=0.5, steps=20)
@@ -92,13 +92,17 @@ def descend(
             loss = surface.loss(theta).reshape(())
             if points and not (torch.isfinite(loss) and theta.abs().max() < far):
                 break
-            points.append(tuple(theta.tolist())), losses.append(float(loss))
+            points.append(tuple(theta.tolist())), losses.append(loss.item())
             made.zero_grad()
             loss.backward()
             slope = float(theta.grad.norm())
             made.step()
-    lost = len(points) <= steps or losses[-1] > 2 * losses[0] + 1
-    ended = "diverged" if lost else "arrived" if slope < FLAT else "on its way"
+    if len(points) <= steps or losses[-1] > 2 * losses[0] + 1:
+        ended = "diverged"
+    elif slope < FLAT:
+        ended = "arrived"
+    else:
+        ended = "on its way" if losses[-1] < losses[0] else "no lower than it began"
     return Descent(tuple(points), tuple(losses), ended, optimizer, lr)
 
 
@@ -115,7 +119,7 @@ def minimum(surface: str | Surface, start: Sequence[float] | None = None) -> tup
     surface = chosen(surface)
     begin = surface.start if start is None else point(start)
     theta = torch.tensor(begin, dtype=torch.float64, requires_grad=True)
-    made = torch.optim.LBFGS([theta], max_iter=200, tolerance_grad=1e-9, line_search_fn="strong_wolfe")
+    made = torch.optim.LBFGS([theta], max_iter=200, tolerance_grad=1e-9, tolerance_change=0, line_search_fn="strong_wolfe")
 
     def closure():
         made.zero_grad()
