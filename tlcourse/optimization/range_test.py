@@ -38,18 +38,16 @@ class RangeTest:
         rates: the learning rate of each step, rising by the same factor.
         losses: the loss of each step's batch, before the step.
         smooth: the same as a running mean, which batches do not throw about.
-        rate: a tenth of the rate at which the smoothed loss is least: a first guess.
         ended: what ended it, in words.
 
-    >>> RangeTest((1e-3, 1e-2, 1e-1), (0.7, 0.5, 2.9), (0.7, 0.5, 2.9), 1e-3, "the loss had risen")
-    Rates 0.001 to 0.1 in 3 steps. The loss is least at 0.01; a first guess is a tenth, 0.001. It ended as the loss had
-    risen.
+    >>> RangeTest((1e-3, 1e-2, 1e-1, 1.0), (0.7, 0.6, 0.2, 2.9), (0.7, 0.6, 0.2, 2.9), "the loss had risen")
+    Rates 0.001 to 1 in 4 steps: the loss falls fastest at 0.032 and is least at 0.1. A rate to begin with: 0.01. It
+    ended as the loss had risen.
     """
 
     rates: tuple[float, ...] = field(repr=False)
     losses: tuple[float, ...] = field(repr=False)
     smooth: tuple[float, ...] = field(repr=False)
-    rate: float
     ended: str
 
     @property
@@ -57,13 +55,27 @@ class RangeTest:
         """The rate at which the smoothed loss is least."""
         return self.rates[self.smooth.index(min(self.smooth))]
 
+    @property
+    def steepest(self) -> float | None:
+        """The rate around which the smoothed loss falls fastest, over a tenth of the steps; None if it never falls."""
+        width, end = max(1, len(self) // 10), self.smooth.index(min(self.smooth))
+        falls = [(self.smooth[i + width] - self.smooth[i], i) for i in range(end - width + 1)]
+        fall, at = min(falls, default=(0.0, 0))
+        return math.sqrt(self.rates[at] * self.rates[at + width]) if fall < 0 else None
+
+    @property
+    def rate(self) -> float:
+        """A rate to begin with: where the loss falls fastest, or a tenth of where it is least, whichever is smaller."""
+        return min(self.lowest / 10, self.steepest or math.inf)
+
     def __len__(self) -> int:
         return len(self.rates)
 
     def __repr__(self) -> str:
+        fastest = f"falls fastest at {self.steepest:.2g} and " if self.steepest else ""
         return (
-            f"Rates {self.rates[0]:.2g} to {self.rates[-1]:.2g} in {len(self)} steps. The loss is least at "
-            f"{self.lowest:.2g}; a first guess is a tenth, {self.rate:.2g}. It ended as {self.ended}."
+            f"Rates {self.rates[0]:.2g} to {self.rates[-1]:.2g} in {len(self)} steps: the loss {fastest}is least at "
+            f"{self.lowest:.2g}. A rate to begin with: {self.rate:.2g}. It ended as {self.ended}."
         )
 
     def _repr_html_(self) -> str:
@@ -86,7 +98,8 @@ def range_test(
     """Train for a few steps with a rate that grows from `low` to `high`, note the losses, and put everything back.
 
     Where the loss begins to fall, rates begin to be of use; where it rises, they are too large. The test ends when the
-    loss is four times its least value.
+    loss is four times its least value. It sees training items alone: with few of them, which come again and again, it
+    takes learning by heart for learning.
 
     Arguments:
         model: frozen as far as you like; the rest takes part.
@@ -148,7 +161,7 @@ def _run(step: Step, optimizer: torch.optim.Optimizer, growth: float, steps: int
             "The loss is not a number before anything was trained.",
             do="Look for NaN in the data, or load the model anew.",
         )
-    return RangeTest(tuple(rates), tuple(losses), tuple(smooth), rates[smooth.index(min(smooth))] / 10, ended)
+    return RangeTest(tuple(rates), tuple(losses), tuple(smooth), ended)
 
 
 @contextmanager
