@@ -2,20 +2,25 @@
 
 from tlcourse.plots.bars import bars, depth, stages
 from tlcourse.plots.clouds import confusion, embedding
+from tlcourse.plots.contours import contours
 from tlcourse.plots.curves import history, label_efficiency
 from tlcourse.plots.pictures import images
 from tlcourse.plots.plot import Plot
 from tlcourse.plots.prices import strategies
+from tlcourse.plots.sweeps import rates, sweep
 
 __all__ = [
     "Plot",
     "bars",
     "confusion",
+    "contours",
     "depth",
     "embedding",
     "history",
     "images",
     "label_efficiency",
+    "rates",
     "stages",
     "strategies",
+    "sweep",
 ]
