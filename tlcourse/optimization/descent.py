@@ -47,7 +47,9 @@ class Descent:
     def __repr__(self) -> str:
         end = f"{self.losses[-1]:.3f}" if self.losses[-1] < 1e4 else f"{self.losses[-1]:.0e}"
         steps = f"{len(self)} step{'' if len(self) == 1 else 's'}"
-        return f"{self.optimizer}, learning rate {self.lr:g}: loss {self.losses[0]:.3f} to {end} in {steps}; {self.ended}"
+        return (
+            f"{self.optimizer}, learning rate {self.lr:g}: loss {self.losses[0]:.3f} to {end} in {steps}; {self.ended}"
+        )
 
 
 def descend(
@@ -119,7 +121,9 @@ def minimum(surface: str | Surface, start: Sequence[float] | None = None) -> tup
     surface = chosen(surface)
     begin = surface.start if start is None else point(start)
     theta = torch.tensor(begin, dtype=torch.float64, requires_grad=True)
-    made = torch.optim.LBFGS([theta], max_iter=200, tolerance_grad=1e-9, tolerance_change=0, line_search_fn="strong_wolfe")
+    made = torch.optim.LBFGS(
+        [theta], max_iter=200, tolerance_grad=1e-9, tolerance_change=0, line_search_fn="strong_wolfe"
+    )
 
     def closure():
         made.zero_grad()

@@ -57,9 +57,7 @@ class Mixture:
         """A row a λ: `λ`, `source loss`, `target loss`."""
         import pandas as pd
 
-        return pd.DataFrame(
-            {"λ": self.lambdas, "source loss": self.source_losses, "target loss": self.target_losses}
-        )
+        return pd.DataFrame({"λ": self.lambdas, "source loss": self.source_losses, "target loss": self.target_losses})
 
 
 def mix(source: Features, target: Features, lambdas: Sequence[float] = LAMBDAS, *, decay: float = 0.5) -> Mixture:

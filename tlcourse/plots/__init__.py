@@ -4,6 +4,7 @@ from tlcourse.plots.bars import bars, depth, stages
 from tlcourse.plots.clouds import confusion, embedding
 from tlcourse.plots.contours import contours
 from tlcourse.plots.curves import history, label_efficiency
+from tlcourse.plots.parting import parting
 from tlcourse.plots.pictures import images
 from tlcourse.plots.plot import Plot
 from tlcourse.plots.prices import strategies
@@ -19,6 +20,7 @@ __all__ = [
     "history",
     "images",
     "label_efficiency",
+    "parting",
     "rates",
     "stages",
     "strategies",

@@ -10,8 +10,6 @@ from tlcourse.errors import CourseError
 from tlcourse.plots.plot import BLUE, COLOURS, INK, LINES, MARKERS, MUTED, VERMILLION, Plot, drawing
 from tlcourse.plots.words import counted, listed, number, plain, shorten
 
-LEVELS = 12
-
 
 def contours(surface, *more, paths: Mapping | None = None, marks: Mapping | None = None, apart: bool = False) -> Plot:
     """Lines of equal loss, with paths down and marked points.
@@ -33,7 +31,9 @@ def contours(surface, *more, paths: Mapping | None = None, marks: Mapping | None
     """
     surfaces = (surface, *more)
     if len(surfaces) > 2 or not all(hasattr(s, "grid") and hasattr(s, "box") for s in surfaces):
-        raise CourseError("One surface can be drawn, or two.", do='Pass e.g. SURFACES["bowl"] of tlcourse.optimization.')
+        raise CourseError(
+            "One surface can be drawn, or two.", do='Pass e.g. SURFACES["bowl"] of tlcourse.optimization.'
+        )
     found = {plain(name): _points(name, path) for name, path in (paths or {}).items()}
     stars = {plain(name): _point(name, mark) for name, mark in (marks or {}).items()}
     groups = [[name] for name in found] if apart and found else [list(found)]
@@ -69,17 +69,18 @@ def _height(surface, columns) -> float:
 
 
 def _lines(ax, surfaces, grids) -> None:
+    from tlcourse.optimization.walks import levels_of
+
     two = len(surfaces) > 1
     for i, (surface, (x, y, z)) in enumerate(zip(surfaces, grids, strict=True)):
         z = np.asarray(z)
-        low, high = z.min(), np.quantile(z, 0.97)
-        levels = low + (high - low) * (np.arange(1, LEVELS + 1) / LEVELS) ** 2  # dense where it is flat
+        levels = levels_of(z)
         colour = (BLUE, VERMILLION)[i] if two else MUTED
-        ax.contour(x, y, z, np.unique(levels), colors=colour, linewidths=0.9, linestyles=("-", "--")[i], alpha=0.75)
+        ax.contour(x, y, z, levels, colors=colour, linewidths=0.9, linestyles=("-", "--")[i], alpha=0.75)
         if two:
             ax.plot([], [], color=colour, linestyle=("-", "--")[i], label=f"loss: {shorten(surface.name, 30)}")
         else:
-            ax.contourf(x, y, z, np.unique([low, *levels]), cmap="Blues_r", alpha=0.35, extend="max")
+            ax.contourf(x, y, z, np.unique([z.min(), *levels]), cmap="Blues_r", alpha=0.35, extend="max")
 
 
 def _path(ax, points, i, name, several) -> None:
@@ -115,7 +116,9 @@ def _words(surfaces, grids, found, stars, paths) -> str:
     words = [f"Lines of equal loss over {over}: {'; and '.join(ranges)}."]
     for (name, points), path in zip(found.items(), paths.values(), strict=True):
         losses = getattr(path, "losses", None)
-        told = [f", where the loss is {_loss(losses[0])},", f", where it is {_loss(losses[-1])}"] if losses else ["", ""]
+        told = (
+            [f", where the loss is {_loss(losses[0])},", f", where it is {_loss(losses[-1])}"] if losses else ["", ""]
+        )
         ended = f"; {plain(path.ended)}" if hasattr(path, "ended") else ""
         steps = counted(len(points) - 1, "step")
         words.append(f"{name}: from {_at(points[0])}{told[0]} in {steps} to {_at(points[-1])}{told[1]}{ended}.")

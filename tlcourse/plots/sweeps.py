@@ -170,5 +170,3 @@ def _told(one, smooth) -> str:
         f"Smoothed it begins at {number(smooth[0])}, {fastest}is least, {number(smooth.min())}, at {one.lowest:.2g}, "
         f"and ends at {number(smooth[-1])} as {one.ended}. A rate to begin with: {one.rate:.2g}."
     )
-
-

@@ -1,6 +1,8 @@
 """What a learner plays with: a widget is one class beside one `.js` and one `.css`, and a figure where it is dead."""
 
+from tlcourse.widgets.descent_explorer import DescentExplorer
 from tlcourse.widgets.freeze_panel import FreezePanel
+from tlcourse.widgets.loss_mixer import LossMixer
 from tlcourse.widgets.training_monitor import TrainingMonitor
 
-__all__ = ["FreezePanel", "TrainingMonitor"]
+__all__ = ["DescentExplorer", "FreezePanel", "LossMixer", "TrainingMonitor"]
