@@ -17,8 +17,8 @@ from tlcourse.optimization.surfaces import Surface, point
 class Plane:
     """The heads `a * first + b * second`: each point (a, b) is one of them.
 
-    A slice through the loss of a whole head, with hundreds of numbers, along two directions that matter. An item has two
-    coordinates as well: what the first head says of it and what the second says. With two classes the head (a, b)
+    A slice through the loss of a whole head, with hundreds of numbers, along two directions that matter. An item has
+    two coordinates as well: what the first head says of it and what the second says. With two classes the head (a, b)
     parts these coordinates by a line through zero.
 
     Arguments:

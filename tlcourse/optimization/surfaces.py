@@ -75,7 +75,7 @@ class Surface:
         return tuple(torch.linalg.eigvalsh(hessian).tolist())
 
     def grid(self, side: int = 81) -> tuple[list[float], list[float], list[list[float]]]:
-        """Losses on a grid: places from left to right, places from bottom to top, and a row of losses for each of these.
+        """Losses on a grid: places from left to right, from bottom to top, and a row of losses for each of the latter.
 
         >>> x, y, z = SURFACES["bowl"].grid(3)
         >>> x, z[1]

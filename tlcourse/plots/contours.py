@@ -45,7 +45,7 @@ def contours(surface, *more, paths: Mapping | None = None, marks: Mapping | None
             ax.set_visible(False)
         for ax, names in zip(axes, groups, strict=False):
             _lines(ax, surfaces, grids)
-            for i, name in enumerate(names):
+            for name in names:
                 _path(ax, found[name], list(found).index(name) if len(names) > 1 else 0, name, len(names) > 1)
             for i, (name, place) in enumerate(stars.items()):
                 ax.plot(*place, "*", markersize=15, color=COLOURS[i], markeredgecolor="white", zorder=6, label=name)

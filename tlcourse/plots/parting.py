@@ -1,4 +1,4 @@
-"""`parting`: two clouds of items, the line that parts their classes, and what the line becomes as λ goes from 0 to 1."""
+"""`parting`: two clouds of items, the line that parts their classes, and the accuracies as λ goes from 0 to 1."""
 
 from __future__ import annotations
 
@@ -89,9 +89,9 @@ def _words(names, lambdas, at, shots, amount, lines, shares) -> str:
     a, b = amount["heads"][at]
     right, sizes, best = amount["right"][at], lines["sizes"], int(shares[:, 1].argmax())
     return (
-        f"With λ = {number(lambdas[at])} and {shots} {target} items a class to learn from, the head is {number(a)} of the "
-        f"{source} head and {number(b)} of the {target} head. It is right on {right[0]} of {sizes[0]} {source} items and "
-        f"{right[1]} of {sizes[1]} {target} items. Over λ from {number(lambdas[0])} to {number(lambdas[-1])}, {source} "
+        f"With λ = {number(lambdas[at])} and {shots} {target} items a class to learn from, the head is {number(a)} of "
+        f"the {source} head and {number(b)} of the {target} head. It is right on {right[0]} of {sizes[0]} {source} "
+        f"items and {right[1]} of {sizes[1]} {target} items. Over λ from {number(lambdas[0])} to {number(lambdas[-1])}, {source} "
         f"goes from {number(shares[0, 0])} to {number(shares[-1, 0])}, and {target} from {number(shares[0, 1])} to "
         f"{number(shares[-1, 1])}, highest at λ = {number(lambdas[best])} with {number(shares[best, 1])}."
     )

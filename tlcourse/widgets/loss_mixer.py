@@ -15,8 +15,8 @@ from tlcourse.widgets.view import View, script, style
 class LossMixer(View):
     """Move λ, and see the line between two classes turn, with the accuracy on the source and on the target.
 
-    All heads are trained when it is made, so the slider answers at once, also where there is no kernel. What is drawn and
-    counted are the items of `shown`; they may be looked at while one chooses λ, so keep the test items out of it.
+    All heads are trained when it is made, so the slider answers at once, also where there is no kernel. What is drawn
+    and counted are the items of `shown`; one chooses λ while looking at them, so keep the test items out of it.
 
     Arguments:
         source, target: features of the training items, of two classes.
