@@ -30,9 +30,9 @@ def lines(
     """Everything that a page needs to show λ at work, as plain numbers and words.
 
     Each item has two coordinates: what a head trained on the source alone says of it, and what one trained on the
-    target alone says. For each λ the heads that are so much of the one and so much of the other are searched for the lowest
-    λ · (loss on the source) + (1 - λ) · (loss on the target), and that head's line and accuracies are noted. What is
-    noted is rounded first, so that a page which counts the items on either side of the line comes to the same.
+    target alone says. For each λ the heads that are so much of the one and so much of the other are searched for the
+    lowest λ · (loss on the source) + (1 - λ) · (loss on the target), and that head's line and accuracies are noted.
+    What is noted is rounded first, so that a page which counts the items on either side of the line finds the same.
 
     Arguments:
         source, target: features of the training items, of two classes.

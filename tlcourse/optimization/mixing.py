@@ -113,7 +113,7 @@ def _check(source: Features, target: Features) -> None:
                 raise CourseError(f"There is no item of {name!r} to learn from.", do="Take some of every class.")
     if tuple(source.classes) != tuple(target.classes):
         raise CourseError(
-            f"The classes differ: {', '.join(source.classes)} of the source, {', '.join(target.classes)} of the target.",
+            f"The source's classes are {', '.join(source.classes)}, the target's {', '.join(target.classes)}.",
             why="Two losses can be mixed when the same head is meant to do both.",
             do="Take two data sets with the same classes.",
         )
