@@ -23,7 +23,8 @@ class Descent:
     Arguments:
         points: where it stood before the first step and after each.
         losses: the loss there.
-        ended: `"arrived"` (level ground), `"on its way"`, `"no lower than it began"`, or `"diverged"` (far away).
+        ended: `"arrived"` (on level ground), `"on its way"`, `"to and fro"` (no lower than half-way through), or
+            `"diverged"` (far away).
         optimizer, lr: what took the steps.
 
     >>> descend("bowl", lr=0.5, steps=20)
@@ -104,7 +105,7 @@ def descend(
     elif slope < FLAT:
         ended = "arrived"
     else:
-        ended = "on its way" if losses[-1] < losses[0] else "no lower than it began"
+        ended = "on its way" if losses[-1] < (1 - 1e-6) * losses[len(losses) // 2] else "to and fro"
     return Descent(tuple(points), tuple(losses), ended, optimizer, lr)
 
 

@@ -37,7 +37,7 @@ def contours(surface, *more, paths: Mapping | None = None, marks: Mapping | None
     found = {plain(name): _points(name, path) for name, path in (paths or {}).items()}
     stars = {plain(name): _point(name, mark) for name, mark in (marks or {}).items()}
     groups = [[name] for name in found] if apart and found else [list(found)]
-    grids, columns = [s.grid(61) for s in surfaces], min(3, len(groups))
+    grids, columns = [s.grid(61) for s in surfaces], 2 if len(groups) == 4 else min(3, len(groups))
     rows = -(-len(groups) // columns)
     with drawing(height=4.3 if len(groups) == 1 else _height(surface, columns) * rows) as figure:
         axes = np.ravel(figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True))

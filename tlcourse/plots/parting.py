@@ -92,6 +92,7 @@ def _words(names, lambdas, at, shots, amount, lines, shares) -> str:
         f"With λ = {number(lambdas[at])} and {shots} {target} items a class to learn from, the head is {number(a)} of "
         f"the {source} head and {number(b)} of the {target} head. It is right on {right[0]} of {sizes[0]} {source} "
         f"items and {right[1]} of {sizes[1]} {target} items. Over λ from {number(lambdas[0])} to "
-        f"{number(lambdas[-1])}, {source} goes from {number(shares[0, 0])} to {number(shares[-1, 0])}, and {target} from {number(shares[0, 1])} to "
+        f"{number(lambdas[-1])}, {source} goes from {number(shares[0, 0])} to {number(shares[-1, 0])}, "
+        f"and {target} from {number(shares[0, 1])} to "
         f"{number(shares[-1, 1])}, highest at λ = {number(lambdas[best])} with {number(shares[best, 1])}."
     )

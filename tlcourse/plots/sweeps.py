@@ -23,6 +23,7 @@ def sweep(
     best: str | None = "highest",
     baseline=None,
     log: bool = False,
+    top: float | None = None,
 ) -> Plot:
     """A figure against a setting, a line each, with 95 % intervals where there are several seeds; the best is starred.
 
@@ -32,6 +33,7 @@ def sweep(
         best: "highest" or "lowest": what is starred on each line; None for nothing.
         baseline: a number, or name -> number, drawn as a level line.
         log: whether the setting is drawn on a log scale; a setting of 0 is then drawn at the left end.
+        top: where the drawing ends; what is higher is told in words only.
 
     Returns a `Plot`. Raises `CourseError` for no curve, or values that are not numbers.
 
@@ -73,8 +75,9 @@ def sweep(
             ax.set_xticks(_few(places), labels=[number(x) for x in _few(places)])
             ax.set_xticks([], minor=True)
         ax.grid(axis="y")
-        ax.set_ylim(*limits([v for row in rows.values() for v in (*row[2], *row[3])] + list(lines.values())))
-        end_labels(ax, ends, height - 0.9)
+        heights = [v for row in rows.values() for v in (*row[2], *row[3])] + list(lines.values())
+        ax.set_ylim(*limits([v for v in heights if top is None or v <= top] or heights))
+        end_labels(ax, [(x, min(y, ax.get_ylim()[1]), *more) for x, y, *more in ends], height - 0.9)
     words = [f"{plain(ylabel).capitalize()} against {plain(xlabel)}."]
     words += [_tell(name, row, best) for name, row in rows.items()]
     words += [f"The level of {name} is {number(value)}." for name, value in lines.items()]
@@ -90,7 +93,10 @@ def _rows(name, curve):
     x = numbers(list(curve), "settings")
     values = [numbers(np.atleast_1d(np.asarray(v)), f"values of {plain(name)!r}") for v in curve.values()]
     order = np.argsort(x, kind="stable")
-    return (x[order], *np.array([interval_of(values[i]) for i in order]).T)
+    mean, low, high = np.array([interval_of(values[i]) for i in order]).T
+    if min(v.min() for v in values) >= 0:  # nor is a loss ever below 0, whatever Student's t says
+        low = low.clip(min=0)
+    return x[order], mean, low, high
 
 
 def _few(places):
