@@ -143,7 +143,7 @@ QUESTIONS = (
             ),
             Choice(
                 "The head from the source arrives first, as it starts nearer.",
-                "It began lower, and came later than zero: what it knew of the source wears off along the flat directions.",
+                "It began lower, and came later than zero: what it knew of the source wears off slowly.",
             ),
         ),
     ),
