@@ -78,18 +78,35 @@ class Plane:
             name: of the surface.
             room: how far the drawing goes beyond 0 and 1.
             says, start: as in `Surface`.
+
+        >>> head = Head(torch.eye(2).double(), torch.zeros(2).double(), torch.zeros(2).double(), 1.0, ("no", "yes"))
+        >>> data = Features(torch.tensor([[0.0, 2.0]]), torch.tensor([1]), ("a",), ("no", "yes"), "pool")
+        >>> round(Plane(head, head, decay=0.0).surface(data, "one item").at((0.5, 0.0)), 3)
+        0.313
         """
-        x, y = data.flat()
-        first, second = self.first.logits(x), self.second.logits(x)
+        entropy = self._of_two_classes(data) if len(self.first.classes) == 2 else self._of_many(data)
         rows = torch.stack([self.first.weight.flatten(), self.second.weight.flatten()])
         products = rows @ rows.T  # of the weights with each other: the penalty is a quadratic form of (a, b)
 
         def loss(p):
-            a, b = p[..., 0, None, None], p[..., 1, None, None]
-            logits = a * first + b * second
-            labels = y.expand(logits.shape[:-1])
-            each = F.cross_entropy(logits.flatten(0, -2), labels.flatten(), reduction="none").reshape(labels.shape)
-            return each.mean(-1) + self.decay / 2 * torch.einsum("...i,ij,...j->...", p, products, p)
+            return entropy(p) + self.decay / 2 * ((p @ products) * p).sum(-1)
 
-        box = (-room, 1 + room, -room, 1 + room)
-        return Surface(name, loss, box, start, says, self.axes)
+        says = says or f"Cross-entropy on {len(data)} items, and the penalty for large weights."
+        return Surface(name, loss, (-room, 1 + room, -room, 1 + room), start, says, self.axes)
+
+    def _of_two_classes(self, data: Features):
+        """Cross-entropy of heads (a, b): of two classes it hangs on the difference of their logits alone."""
+        margins = self.scores(data) * (2 * data.flat()[1] - 1)[:, None]
+        return lambda p: F.softplus(-(p @ margins.T)).mean(-1)
+
+    def _of_many(self, data: Features):
+        x, y = data.flat()
+        first, second = self.first.logits(x), self.second.logits(x)
+
+        def entropy(p):
+            logits = p[..., 0, None, None] * first + p[..., 1, None, None] * second
+            labels = y.expand(logits.shape[:-1])
+            each = F.cross_entropy(logits.flatten(0, -2), labels.flatten(), reduction="none")
+            return each.reshape(labels.shape).mean(-1)
+
+        return entropy

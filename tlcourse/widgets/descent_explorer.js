@@ -13,7 +13,7 @@ function render({ model, el }) {
   const list = (names) => make("select", {}, ...names.map((name) => make("option", { value: name }, name)));
   const surface = list(model.get("pictures").map(({ name }) => name)), optimizer = list(model.get("optimizers"));
   const range = (low, high) => make("input", { type: "range", min: String(low), max: String(high), step: "1" });
-  const rate = range(0, RATE.steps), momentum = range(0, 99), steps = range(1, 200);
+  const rate = range(0, RATE.steps), momentum = range(0, 99), steps = range(1, 100);
   const shown = { rate: make("output"), momentum: make("output"), steps: make("output") };
   const says = make("p", { class: "tlc-says" });
   const clip = shape("rect"), lines = shape("g", { class: "tlc-level" }), kept = shape("path", { class: "tlc-kept" });

@@ -14,7 +14,7 @@ from tlcourse.optimization.walks import drawn, walked
 from tlcourse.plots import Plot
 from tlcourse.widgets.view import View, script, style
 
-STEPS = 200
+STEPS = 100
 RATES = 1e-3, 10.0
 """What the sliders of steps and of the learning rate reach; code may set any rate."""
 

@@ -2,7 +2,7 @@
 // the widget was made, so a page without a kernel works as well.
 
 const PANEL = { w: 330, h: 250, left: 30, right: 6, top: 8, bottom: 24 };
-const CURVE = { w: 680, h: 150, left: 38, right: 96, top: 10, bottom: 26 };
+const CURVE = { w: 480, h: 150, left: 38, right: 92, top: 10, bottom: 26 };
 const PLUS = "M-3.2 0H3.2M0-3.2V3.2", MINUS = "M-3.2 0H3.2";
 const fixed = (value, digits = 2) => value.toFixed(digits).replace("-", "−");
 
@@ -122,7 +122,7 @@ const curve = () => {
   };
   return { svg, draw, move };
 };
-const clipped = (text) => ([...text].length > 14 ? `${[...text].slice(0, 13).join("")}…` : text);
+const clipped = (text) => ([...text].length > 11 ? `${[...text].slice(0, 10).join("")}…` : text);
 
 let mixers = 0;
 
