@@ -127,6 +127,7 @@ const clipped = (text) => ([...text].length > 11 ? `${[...text].slice(0, 10).joi
 let mixers = 0;
 
 function render({ model, el }) {
+  const { line: status, end } = statusLine(model);
   const state = model.get("state"), mine = `tlc-mixer-${Date.now().toString(36)}-${mixers++}`;
   const [source, target] = state.names, last = state.lambdas.length - 1;
   const slider = make("input", { type: "range", min: "0", max: String(last), step: "1", "aria-label": "λ, the weight of the source's loss" });
@@ -149,7 +150,7 @@ function render({ model, el }) {
     make("div", { class: "tlc-row" }, make("span", { id: `${mine}-amount` }, make("span", { class: "tlc-name" }, target),
       " items a class:"), choices),
     make("div", { class: "tlc-clouds" }, ...clouds.map(({ svg }, which) => make("figure", {}, titles[which], svg))),
-    head, losses, shares.svg, note, spoken));
+    head, losses, shares.svg, note, status, spoken));
 
   const amount = () => state.amounts.find((each) => each.shots === model.get("amount")) ?? state.amounts[0];
   const place = () => {
@@ -209,6 +210,7 @@ function render({ model, el }) {
   model.on("change:amount", draw);
   draw();
   return () => {
+    end();
     speak.cancel();
     model.off("change:weight", turn);
     model.off("change:amount", draw);
