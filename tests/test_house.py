@@ -24,7 +24,7 @@ ORDER = (
     ("exercises",),
     ("widgets",),
     ("plots",),
-    ("multitask", "adaptation", "selection", "explain"),
+    ("optimization", "multitask", "adaptation", "selection", "explain"),
     ("training",),
     ("features",),
     ("freezing",),
@@ -168,3 +168,12 @@ def test_no_file_names_a_package_host_or_a_place_on_one_machine():
             continue
         found += [f"{path.relative_to(REPOSITORY)}: {hit.group()}" for hit in pattern.finditer(text)]
     assert found == []
+
+
+def test_the_style_of_one_widget_cannot_reach_another():
+    """The widgets of a notebook share one page: what two style sheets begin a rule with would be styled twice."""
+    begins = {}
+    for path in (PACKAGE / "widgets").glob("*.css"):
+        for name in set(re.findall(r"^ *(\.tlc[\w-]*)", path.read_text(encoding="utf-8"), re.MULTILINE)) - {".tlc"}:
+            begins.setdefault(name, []).append(path.name)
+    assert {name: files for name, files in begins.items() if len(files) > 1} == {}

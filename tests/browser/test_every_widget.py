@@ -52,6 +52,24 @@ KINDS = {
         "widget = Predict(load('minilm', classes=['negative', 'positive']), 'A sharp lens, but the battery died.')\n"
         "widget",
     ),
+    "loss-mixer": Kind(
+        ".tlc-mixer",
+        "import torch\nfrom tlcourse import LossMixer\nfrom tlcourse.features import Features\n"
+        "def cloud(n, turned, seed):\n"
+        "    g, y = torch.Generator().manual_seed(seed), torch.arange(n) % 2\n"
+        "    x = torch.randn(n, 3, generator=g) + 1.5 * (2 * y - 1)[:, None] * torch.tensor(turned)\n"
+        "    return Features(x, y, tuple(map(str, range(n))), ('negative', 'positive'), 'pool')\n"
+        "old, new = (1.0, 0.0, 0.2), (0.0, 1.0, 0.2)\n"
+        "widget = LossMixer(cloud(60, old, 0), cloud(40, new, 1), (cloud(50, old, 2), cloud(50, new, 3)),\n"
+        "                   shots=(2, 8), names=('movie', 'tweet'))\n"
+        "widget",
+    ),
+    "descent-explorer": Kind(
+        ".tlc-descent",
+        "from tlcourse import DescentExplorer\n"
+        "widget = DescentExplorer('valley', optimizer='momentum', momentum=0.8, lr=0.03)\n"
+        "widget",
+    ),
 }
 
 

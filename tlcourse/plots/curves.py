@@ -201,10 +201,10 @@ def _summary(table):
         return shots[order], mean[order], np.minimum(low, mean)[order], np.maximum(high, mean)[order]
     accuracy = numbers(frame["accuracy"], "accuracies")
     unique = np.unique(shots)
-    return (unique, *np.array([_interval(accuracy[shots == s]) for s in unique]).T)
+    return (unique, *np.array([interval_of(accuracy[shots == s]) for s in unique]).T)
 
 
-def _interval(values):
+def interval_of(values):
     if len(values) == 1:
         return (values[0],) * 3
     from tlcourse.features import interval

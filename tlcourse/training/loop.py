@@ -129,7 +129,7 @@ def fit(
             made = kept.train is not train
             source = Source(model, kept.train, training=True, augment=None if made else augment, made_now=made)
             steps = max(1, min(steps_of(len(source), batch), len(source) // team.size))
-            opt = _made(optimizer, groups)
+            opt = made_optimizer(optimizer, groups)
             behind = torch.compile(source.run) if compile else source.run
             run = Run(
                 source=source,
@@ -176,7 +176,7 @@ def _where(history: History, epochs: int, run: Run | None) -> str:
     return f"Interrupted {where}. The model keeps what it has learned so far."
 
 
-def _made(optimizer: Callable, groups: list[dict]) -> torch.optim.Optimizer:
+def made_optimizer(optimizer: Callable, groups: list[dict]) -> torch.optim.Optimizer:
     """The optimizer; torch's own run all their arithmetic in one loop where they can (`fused`)."""
     devices = {p.device.type for group in groups for p in group["params"]}
     floats = all(p.dtype in (torch.float32, torch.float64) for group in groups for p in group["params"])
