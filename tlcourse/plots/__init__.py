@@ -3,6 +3,9 @@
 from tlcourse.plots.bars import bars, depth, stages
 from tlcourse.plots.clouds import confusion, embedding
 from tlcourse.plots.curves import history, label_efficiency
+from tlcourse.plots.gains import distance, gain
+from tlcourse.plots.kinds import transfer
+from tlcourse.plots.matrices import matrix
 from tlcourse.plots.pictures import images
 from tlcourse.plots.plot import Plot
 from tlcourse.plots.prices import strategies
@@ -12,10 +15,14 @@ __all__ = [
     "bars",
     "confusion",
     "depth",
+    "distance",
     "embedding",
+    "gain",
     "history",
     "images",
     "label_efficiency",
+    "matrix",
     "stages",
     "strategies",
+    "transfer",
 ]
