@@ -35,6 +35,7 @@ _WHERE = {
     "cost": "training",
     "l2_sp": "training",
     "plots": "",
+    "DistanceDial": "widgets",
     "FreezePanel": "widgets",
     "TrainingMonitor": "widgets",
     "exercise": "exercises",

