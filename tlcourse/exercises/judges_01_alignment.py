@@ -95,8 +95,8 @@ def _ways(s, t, n):
 
 
 _ELSEWHERE = (
-    "The moved items lie elsewhere than expected. In three steps: take away the target's mean and divide by its spread; "
-    "multiply by the source's spread; add the source's mean. Each feature has its own mean and spread."
+    "The moved items lie elsewhere than expected. In three steps: take away the target's mean and divide by its "
+    "spread; multiply by the source's spread; add the source's mean. Each feature has its own mean and spread."
 )
 _MISTAKES = {
     "mean only": "The means agree now, but the spreads do not: the first feature is three times as wide in the target. "
