@@ -39,6 +39,7 @@ _WHERE = {
     "descend": "optimization",
     "range_test": "optimization",
     "plots": "",
+    "DistanceDial": "widgets",
     "FreezePanel": "widgets",
     "EmbeddingExplorer": "widgets",
     "Predict": "widgets",

@@ -5,6 +5,9 @@ from tlcourse.plots.clouds import confusion, embedding
 from tlcourse.plots.contours import contours
 from tlcourse.plots.curves import history, label_efficiency
 from tlcourse.plots.depths import embeddings
+from tlcourse.plots.gains import distance, gain
+from tlcourse.plots.kinds import transfer
+from tlcourse.plots.matrices import matrix
 from tlcourse.plots.parting import parting
 from tlcourse.plots.pictures import images
 from tlcourse.plots.plot import Plot
@@ -18,15 +21,19 @@ __all__ = [
     "confusion",
     "contours",
     "depth",
+    "distance",
     "embedding",
     "embeddings",
+    "gain",
     "history",
     "images",
     "label_efficiency",
-    "prediction",
+    "matrix",
     "parting",
+    "prediction",
     "rates",
     "stages",
     "strategies",
     "sweep",
+    "transfer",
 ]
