@@ -26,12 +26,37 @@ model.transform = ImageTransform(size=12, crop=1.0)
 explorer = EmbeddingExplorer(model, {{"here": split("here", 300, 0), "there": split("there", 100, 1)}}, cache=False)
 explorer
 """
+MANY = f"""
+import numpy as np
+from tlcourse.explain import Embedding
+places = np.random.default_rng(0).normal(size=(200, 800, 2)).cumsum(0)
+places = places / np.abs(places).max((1, 2), keepdims=True)
+texts = ["{ODD} 🙂", "שלום עולם", "long " * 90, *(f"text {{i}}" for i in range(797))]
+many = EmbeddingExplorer(Embedding(
+    stages=tuple(f"layer{{i}}" for i in range(200)), points=places, held=np.full(200, .3), widths=(8,) * 200,
+    agree={{"class": np.linspace(.1, .9, 200).tolist()}}, usual={{"class": 0.5}}, y=np.arange(800) % 2,
+    domain=np.zeros(800, int), classes=("bad", "good"), domains=("all",), kind="text", x=texts,
+    ids=tuple(map(str, range(800))), of=800))
+many
+"""
+ANSWERS = """async root => {
+    const slider = root.querySelector('.tlc-slider'), plot = root.querySelector('.tlc-plot'), times = [];
+    for (const share of [0, 1, 0.3, 0.7, 0.1, 0.8]) {
+        const begun = performance.now();
+        slider.value = Math.round(share * slider.max);
+        slider.dispatchEvent(new Event('input', {bubbles: true}));
+        const wanted = root.querySelector('.tlc-where strong').textContent;
+        while (plot.dataset.stage !== wanted) await new Promise(requestAnimationFrame);
+        times.push(performance.now() - begun);
+    }
+    return Math.max(...times) / 1000;
+}"""
 STAGE, CHOSEN, BY = "print(explorer.stage)", "print(explorer.chosen)", "print(explorer.by)"
 
 
 @pytest.fixture(scope="module")
 def opened(lab):
-    lab.open(lab.server.write("explorer.ipynb", MAKE))
+    lab.open(lab.server.write("explorer.ipynb", MAKE, MANY))
     lab.run_all()
     shown = lab.page.locator(".tlc-explorer").first
     shown.wait_for()
@@ -83,20 +108,7 @@ def test_code_moves_the_slider(lab, explorer):
 
 
 def test_a_move_answers_within_a_tenth_of_a_second_without_the_kernel(lab, explorer):
-    seconds = explorer.evaluate(
-        """async root => {
-            const slider = root.querySelector('.tlc-slider'), plot = root.querySelector('.tlc-plot'), times = [];
-            for (const value of [0, 9, 3, 7, 1, 8]) {
-                const begun = performance.now();
-                slider.value = value;
-                slider.dispatchEvent(new Event('input', {bubbles: true}));
-                const wanted = root.querySelector('.tlc-where strong').textContent;
-                while (plot.dataset.stage !== wanted) await new Promise(requestAnimationFrame);
-                times.push(performance.now() - begun);
-            }
-            return Math.max(...times) / 1000;
-        }"""
-    )
+    seconds = explorer.evaluate(ANSWERS)
     assert seconds < 0.1
 
 
@@ -216,6 +228,22 @@ def test_a_dark_theme_changes_what_is_drawn(lab, explorer):
     lab.theme("JupyterLab Light")
     assert dark != light
     assert picture() == light
+
+
+def test_two_hundred_stages_of_eight_hundred_texts(lab, explorer):
+    many = lab.page.locator(".tlc-explorer").nth(1)
+    many.wait_for()
+    assert many.evaluate(ANSWERS) < 0.1
+    plot(many).focus()
+    for text in (f"{ODD} 🙂", "שלום עולם", ("long " * 60)[:299].strip() + "…"):
+        plot(many).press("PageDown")
+        assert many.locator(".tlc-item").inner_text()[:290] == text[:290]
+    assert (
+        many.locator(".tlc-quiet").inner_text().startswith("long long")
+        and many.locator("img, canvas.tlc-thumb:visible").count() == 0
+    )
+    lab.until("print(many.chosen)", "2")
+    assert many.evaluate("e => e.scrollWidth <= e.clientWidth + 1")
 
 
 def test_a_second_view_follows_and_a_closed_one_leaves_nothing(lab, explorer):
