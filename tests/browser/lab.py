@@ -112,10 +112,21 @@ class Lab:
         if url.scheme in ("http", "https", "ws", "wss") and url.hostname not in ("127.0.0.1", "localhost"):
             self.problems.append(f"request to {url.hostname}")
 
+    def do(self, script: str, given=None, seconds: float = 60.0):
+        """Run an async function on the page; a promise that is never kept fails the test instead of stopping it."""
+        return self.page.evaluate(
+            """async ([script, given, seconds]) => {
+                const error = new Error(`took more than ${seconds} s`);
+                const late = new Promise((_, no) => setTimeout(no, 1000 * seconds, error));
+                return await Promise.race([eval(`(${script})`)(given), late]);
+            }""",
+            [script, given, seconds],
+        )
+
     def open(self, path: str) -> None:
         """Open a notebook and wait until its kernel answers."""
         self.problems.clear()
-        self.page.evaluate(
+        self.do(
             """async path => {
                 const widget = await window.jupyterapp.commands.execute('docmanager:open', {path, factory: 'Notebook'});
                 await widget.context.ready;
@@ -125,9 +136,9 @@ class Lab:
             path,
         )
 
-    def run_all(self) -> None:
+    def run_all(self, seconds: float = 120.0) -> None:
         """Run every cell, and wait for the last."""
-        self.page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
+        self.do("async () => { await window.jupyterapp.commands.execute('notebook:run-all-cells'); }", None, seconds)
 
     def rewrite(self, cell: int, code: str) -> None:
         """Put other code into a cell."""
@@ -146,7 +157,7 @@ class Lab:
 
     def ask(self, code: str) -> str:
         """What the kernel prints for a piece of code."""
-        return self.page.evaluate(
+        return self.do(
             """async code => {
                 const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
                 const future = kernel.requestExecute({code, store_history: false});
@@ -195,13 +206,13 @@ class Lab:
         return path
 
     def close(self) -> None:
-        """Close the open notebook and end its kernel."""
-        self.page.evaluate(
+        """End the kernel and drop the notebook, without a question about saving."""
+        self.do(
             """async () => {
                 const widget = window.jupyterapp.shell.currentWidget;
                 await widget.sessionContext.shutdown();
-                await widget.context.save();
-                widget.close();
+                widget.context.model.dirty = false;
+                widget.dispose();
             }"""
         )
 

@@ -214,7 +214,8 @@ def test_a_dark_theme_changes_what_is_drawn(lab, explorer):
     lab.theme("JupyterLab Dark")
     dark = picture()
     lab.theme("JupyterLab Light")
-    assert dark != light and picture() == light
+    assert dark != light
+    assert picture() == light
 
 
 def test_a_second_view_follows_and_a_closed_one_leaves_nothing(lab, explorer):

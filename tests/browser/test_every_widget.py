@@ -124,7 +124,13 @@ def test_in_two_cells_both_are_alive_and_closing_ends_both(lab, shown):
 
 
 def test_a_kernel_that_ends_is_told(lab, shown, kind):
-    lab.page.evaluate("window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart().then(() => null)")
+    lab.do(
+        """async () => {
+            const context = window.jupyterapp.shell.currentWidget.sessionContext;
+            await context.restartKernel();
+            await context.session.kernel.info;
+        }"""
+    )
     ended = lab.page.locator(f"{KINDS[kind].css}.tlc-ended")
     ended.nth(1).wait_for()
     assert "has ended. Run the cell again." in ended.first.inner_text()

@@ -6,7 +6,6 @@ import numpy as np
 from matplotlib.patheffects import withStroke
 
 from tlcourse.errors import CourseError
-from tlcourse.explain.plane import plane
 from tlcourse.plots.inputs import array, class_names, class_numbers, same_length
 from tlcourse.plots.plot import COLOURS, MARKERS, WIDTH, Plot, drawing, readable
 from tlcourse.plots.words import counted, number, percent, plain, shorten, units
@@ -123,6 +122,8 @@ def embedding(x, y=None, classes=None) -> Plot:
     classes = tuple(plain(c) for c in class_names(classes))
     same_length(features=points, labels=array(y, "labels"))
     y = class_numbers(y, classes, "labels")
+    from tlcourse.explain.plane import plane  # here: the unit loads torch, and most figures need none
+
     flat, held = plane(points)
     present = [c for c in range(len(classes)) if (y == c).any()]
     middles = {c: np.median(flat[y == c], axis=0) for c in present}

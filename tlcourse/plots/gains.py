@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tlcourse.adaptation.shift import Gain, Pair, verdict
 from tlcourse.errors import CourseError
 from tlcourse.plots.inputs import numbers
 from tlcourse.plots.plot import BLUE, COLOURS, GREEN, LINES, MUTED, VERMILLION, Plot, drawing, end_labels, readable
 from tlcourse.plots.words import number, plain
+
+if TYPE_CHECKING:  # the unit loads torch, and most figures need none
+    from tlcourse.adaptation.shift import Gain, Pair
 
 SIGNS = {"gain": "^", "no clear gain": "o", "negative transfer": "v"}
 _KEY = "▲ gain   ● no clear gain: the interval holds zero   ▼ negative transfer"
@@ -132,6 +135,8 @@ def _clouds(ax, pair: Pair) -> None:
 
 
 def _signs(ax, x, mean, low, high, colour) -> None:
+    from tlcourse.adaptation.shift import verdict
+
     kinds = np.array([verdict(a, b) for a, b in zip(low, high, strict=True)])
     for kind, sign in SIGNS.items():
         here = kinds == kind
@@ -178,6 +183,8 @@ def _interval(mean, low, high):
 
 
 def _told(x, mean, low, high):
+    from tlcourse.adaptation.shift import verdict
+
     return "; ".join(
         f"{_interval(m, a, b)} at {number(v)}, {verdict(a, b)}" for v, m, a, b in zip(x, mean, low, high, strict=True)
     )

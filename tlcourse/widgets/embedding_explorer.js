@@ -174,7 +174,8 @@ function render({ model, el }) {
 
   const watch = new ResizeObserver(() => points.draw());
   watch.observe(plot);
-  plot.addEventListener("transitionrun", () => points.draw()); // the theme has changed the ground
+  const repaint = debounced(() => points.draw(), 100); // the page is hidden while its theme changes
+  plot.addEventListener("transitionrun", repaint); // the ground has another colour
   const heard = [["change:stage", onStage], ["change:by", onBy], ["change:chosen", redraw]];
   heard.forEach(([event, run]) => model.on(event, run));
   points.stand(now);
@@ -186,6 +187,7 @@ function render({ model, el }) {
     gone = true;
     end();
     save.cancel();
+    repaint.cancel();
     points.end();
     watch.disconnect();
     heard.forEach(([event, run]) => model.off(event, run));
