@@ -73,6 +73,7 @@ def every_plot(names):
     k = len(names)
     x, y = cloud(k)
     values = dict(zip(names, np.linspace(0.3, 0.9, k), strict=True))
+    few = dict(list(values.items())[:10])
     table = audited().iloc[np.arange(k) % 4].set_axis(list(names)).rename_axis("stage")
     pictures = torch.zeros(k, 3, 8, 8, dtype=torch.uint8)
     sure = {"names": tuple(names), "shares": tuple(np.linspace(0.9, 0.001, k)), "classes": k}
@@ -96,6 +97,13 @@ def every_plot(names):
         "image prediction": plots.prediction(Prediction("image", **sure, **seen)),
         "text prediction": plots.prediction(Prediction("text", **sure, text=text, spans=tuple(spans), weights=weights)),
         "strategies": plots.strategies(priced(names, values.values())),
+        "gain": plots.gain(
+            {n: {2: (v - 0.5, v - 0.6, v - 0.4), 9: (0.1, 0.0, 0.2)} for n, v in values.items()}, log=True
+        ),
+        "matrix": plots.matrix(
+            {a: {b: v - w for b, w in few.items()} for a, v in few.items()}, xlabel=names[0], ylabel="b"
+        ),
+        "transfer": plots.transfer({n: ((n, "name it", "150"), (n, n, "none")) for n in few}),
     }
 
 
@@ -261,6 +269,55 @@ def test_strategies_tell_price_and_worth():
     )
     without = plots.strategies({"head": {"seconds": 1, "accuracy": 0.7}})
     assert without.alt == "Accuracy against seconds of training. head: 0.700 at 1."
+
+
+def test_a_gain_is_told_by_shape_and_word():
+    points = {2: (0.1, 0.05, 0.15), 10: (0.01, -0.02, 0.04), 50: (-0.1, -0.15, -0.05)}
+    plot = plots.gain({"movie to tweet": points}, xlabel="labels", log=True)
+    assert "0.100 (0.050 to 0.150) at 2, gain; 0.010 (−0.020 to 0.040) at 10, no clear gain" in plot.alt
+    assert plot.alt.endswith("−0.100 (−0.150 to −0.050) at 50, negative transfer.")
+    marked = {line.get_marker() for line in plot.figure.axes[0].lines if len(line.get_xdata()) == 1}
+    assert {"^", "o", "v"} <= marked
+
+
+def test_of_a_long_curve_the_changes_are_told():
+    from tlcourse.adaptation import gains
+
+    alt = plots.gain({"ten": {g.distance: g for g in gains(np.linspace(0, 1, 11).round(1), 10)}}).alt
+    assert "gain from 0, no clear gain from 0.400, negative transfer from 0.500" in alt and alt.count("(") == 2
+
+
+def test_gains_may_be_differences_of_repeats_and_are_not_cut_at_zero():
+    a, b = repeat(lambda seed: 0.6 + 0.01 * seed, seeds=3), repeat(lambda seed: 0.59 - 0.01 * seed, seeds=3)
+    assert "0.030 (−0.020 to 0.080) at 5, no clear gain" in plots.gain({"x": {5: a - b}}).alt
+
+
+def test_a_matrix_frames_its_diagonal_and_tells_its_mean():
+    table = pd.DataFrame([[0.9, 0.6], [0.5, 0.8]], ["movie", "tweet"], ["movie", "tweet"])
+    plot = plots.matrix(table, ylabel="learned on", xlabel="tested on", title="Accuracy")
+    assert plot.alt == (
+        "Accuracy: 2 by 2 numbers, learned on by tested on. movie: movie 0.900, tweet 0.600. tweet: movie 0.500, "
+        "tweet 0.800. On the diagonal the mean is 0.850, beside it 0.550."
+    )
+    assert len(plot.figure.axes[0].patches) == 2
+    assert not plots.matrix(table.set_axis(["a", "b"])).figure.axes[0].patches
+    assert "−0.100" in plots.matrix({"a": {"b": -0.1, "c": 0.2}}).alt
+
+
+def test_transfer_tells_what_is_the_same_and_what_is_not():
+    plot = plots.transfer({"transductive": (("films", "pleased?", "150"), ("tweets", "pleased?", "none"))})
+    assert 'the target has another domain, "tweets", the same task, and labels: none.' in plot.alt
+    signs = [t.get_text() for t in plot.figure.axes[0].texts if t.get_text() in "=≠"]
+    assert signs == ["≠", "="]
+
+
+def test_distance_draws_the_point_that_is_dialled():
+    from tlcourse.adaptation import gains, pair
+
+    rows = gains([0, 0.5, 1], labels=20)
+    plot = plots.distance(pair(1, n=10), rows, 2)
+    assert plot.alt.startswith("Distance 1, 20 target labels a class.") and "negative transfer, −" in plot.alt
+    assert "Now: negative transfer." in plot.figure.get_supxlabel()
 
 
 @pytest.mark.parametrize("names", [["one"], ["cat", "dog"], STRANGE, [f"class {i}" for i in range(40)]], ids=len)

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from tlcourse import plots
+from tlcourse.adaptation import gains, pair
 from tlcourse.errors import CourseError, UnknownName
 
 
@@ -52,6 +53,23 @@ def epochs(n):
         (lambda: plots.bars({}), "empty"),
         (lambda: plots.bars([1, 2]), "names"),
         (lambda: plots.bars({"a": "fast"}), "not numbers"),
+        (lambda: plots.gain({}), "no curves"),
+        (lambda: plots.gain({"a": {}}), "x -> gain"),
+        (lambda: plots.gain({"a": {1: 0.5}}), "no gain with its interval"),
+        (lambda: plots.gain({"a": {1: (0.1, 0.2, 0.3)}}), "outside its own interval"),
+        (lambda: plots.gain({"a": {0: (0.1, 0.0, 0.2)}}, log=True), "above 0"),
+        (lambda: plots.gain({"a": {1: (np.nan, 0.0, 0.2)}}), "not a number"),
+        (lambda: plots.matrix({}), "empty"),
+        (lambda: plots.matrix([[1]]), "needs names"),
+        (lambda: plots.matrix({"a": [1, 2]}), "names for its columns"),
+        (lambda: plots.matrix({"a": {"b": "high"}}), "not numbers"),
+        (lambda: plots.matrix({"a": {"b": 1.0}, "c": {"d": 2.0}}), "not a number"),
+        (lambda: plots.matrix({"a": {str(i): 1.0 for i in range(30)}}), "cannot be read"),
+        (lambda: plots.matrix({"a": {"b": 1.0}}, digits="two"), "digits"),
+        (lambda: plots.transfer({}), "no cases"),
+        (lambda: plots.transfer({"a": ("source", "target")}), "a domain, a task and labels"),
+        (lambda: plots.distance(pair(0.5, 5), gains([0.1]), 0), "do not belong together"),
+        (lambda: plots.distance(pair(0.5, 5), [], 0), "do not belong together"),
         (lambda: plots.strategies({}), "columns"),
         (lambda: plots.strategies({"a": {"seconds": 1}}), "columns"),
         (lambda: plots.strategies({"a": {"seconds": 0, "accuracy": 0.5}}), "above 0"),

@@ -19,6 +19,7 @@ from pathlib import Path
 from tlcourse.errors import CourseError
 
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+GLOSSARY = "GLOSSARY.md"
 # For editors that open a chapter as a notebook: it names a tool's version, and the course needs none of it.
 HEADER = re.compile(r"\A---\n.*?^---\n", re.DOTALL | re.MULTILINE)
 
@@ -27,7 +28,8 @@ def build(chapters: Path | str, notebooks: Path | str, check: bool = False) -> l
     """Make `notebooks/*.ipynb` from `chapters/*.md`; a notebook that is already right is not touched.
 
     A notebook that an earlier build made from a chapter which is no longer there is removed. Other notebooks in the
-    folder (a learner's own, or copies) are left alone.
+    folder (a learner's own, or copies) are left alone. A glossary beside the chapters' folder is laid among the
+    notebooks, where their links find it: a learner's JupyterLab sees nothing above that folder.
 
     Arguments:
         chapters: folder of MyST Markdown notebooks.
@@ -53,9 +55,13 @@ def build(chapters: Path | str, notebooks: Path | str, check: bool = False) -> l
             do="Run this in a clone of the repository, or name the folder.",
         )
     wanted = {path.stem: render(path) for path in sorted(chapters.glob("*.md"))}
+    files = {f"{stem}.ipynb": content for stem, content in wanted.items()}
+    glossary = chapters.resolve().parent / GLOSSARY
+    if glossary.is_file():
+        files[GLOSSARY] = glossary.read_text(encoding="utf-8").replace("](notebooks/", "](").encode()
     differ = []
-    for stem, content in wanted.items():
-        path = notebooks / f"{stem}.ipynb"
+    for name, content in files.items():
+        path = notebooks / name
         if not path.is_file() or path.read_bytes() != content:
             differ.append(path)
             if not check:

@@ -75,17 +75,3 @@ def test_a_move_is_answered_quickly(lab, dial):
         )
         times.append(time.monotonic() - start)
     assert sorted(times)[3] < 1.0, times  # 0.1 on a quiet machine; this only catches what hangs
-
-
-def test_on_a_phone_nothing_is_wider_than_the_page(lab, dial):
-    lab.page.evaluate("document.querySelector('.tlc-dial').style.width = '330px'")
-    wide = dial.evaluate("node => [node.scrollWidth, node.clientWidth]")
-    assert wide[0] <= wide[1]
-    lab.shot(dial, "distance-dial-phone")
-
-
-def test_it_is_seen_in_the_dark(lab, dial):
-    lab.shot(dial, "distance-dial-light")
-    lab.theme("JupyterLab Dark")
-    lab.shot(dial, "distance-dial-dark")
-    lab.theme("JupyterLab Light")

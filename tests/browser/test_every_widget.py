@@ -64,6 +64,10 @@ KINDS = {
         "                   shots=(2, 8), names=('movie', 'tweet'))\n"
         "widget",
     ),
+    "distance-dial": Kind(
+        ".tlc-dial",
+        "from tlcourse import DistanceDial\nwidget = DistanceDial(distance=0.7, labels=10)\nwidget",
+    ),
     "descent-explorer": Kind(
         ".tlc-descent",
         "from tlcourse import DescentExplorer\n"

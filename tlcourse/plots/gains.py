@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # the unit loads torch, and most figures need none
     from tlcourse.adaptation.shift import Gain, Pair
 
 SIGNS = {"gain": "^", "no clear gain": "o", "negative transfer": "v"}
+_MANY = 8  # points of a curve that are all told
 _KEY = "▲ gain   ● no clear gain: the interval holds zero   ▼ negative transfer"
 
 
@@ -185,6 +186,11 @@ def _interval(mean, low, high):
 def _told(x, mean, low, high):
     from tlcourse.adaptation.shift import verdict
 
-    return "; ".join(
-        f"{_interval(m, a, b)} at {number(v)}, {verdict(a, b)}" for v, m, a, b in zip(x, mean, low, high, strict=True)
-    )
+    said = [verdict(a, b) for a, b in zip(low, high, strict=True)]
+    points = [f"{_interval(m, a, b)} at {number(v)}" for v, m, a, b in zip(x, mean, low, high, strict=True)]
+    if len(x) <= _MANY:
+        return "; ".join(f"{point}, {word}" for point, word in zip(points, said, strict=True))
+    # of a long curve its ends, and where the verdict changes
+    starts = [i for i in range(len(x)) if i == 0 or said[i] != said[i - 1]]
+    runs = [f"{said[i]} from {number(x[i])}" for i in starts]
+    return f"{points[0]}, {points[-1]}; {', '.join(runs)}"

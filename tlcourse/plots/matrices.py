@@ -39,10 +39,11 @@ def matrix(table, *, xlabel: str = "", ylabel: str = "", title: str = "", digits
         raise CourseError(f"digits={digits!r} will not do.", do="Choose a whole number from 0 to 6.")
     texts = [[f"{v:.{digits}f}".replace("-", "−") for v in row] for row in values]
     left = min(max(map(units, rows)), 20) * 0.088
-    widest = max(max(len(t) for row in texts for t in row) * 0.105 + 0.12, 0.42)
-    room = WIDTH - left - 0.6
-    if len(columns) * widest > room:
+    room, letters = WIDTH - left - 0.6, max(len(t) for row in texts for t in row)
+    size = next((s for s in (11, 10, 9, 8) if (0.64 * s / 72 * letters + 0.1) * len(columns) <= room), None)
+    if size is None:
         raise CourseError(f"{len(columns)} columns do not fit.", do="Draw fewer of them, or fewer digits.")
+    widest = max(0.64 * size / 72 * letters + 0.1, 0.42)
     cell = min(max(widest, 0.95), room / len(columns))
     flat = max(units(shorten(c, 20)) for c in columns) * 0.088 < cell - 0.06
     below = 0.3 if flat else 0.7 * min(max(map(units, columns)), 20) * 0.088 + 0.1
@@ -57,7 +58,7 @@ def matrix(table, *, xlabel: str = "", ylabel: str = "", title: str = "", digits
         picture = ax.imshow(values, cmap="RdBu" if low < 0 else "Blues", vmin=limits[0], vmax=limits[1], aspect="auto")
         for (i, j), value in np.ndenumerate(values):
             dark = _dark(picture.cmap(picture.norm(value)))
-            ax.text(j, i, texts[i][j], ha="center", va="center", color="white" if dark else INK)
+            ax.text(j, i, texts[i][j], ha="center", va="center", size=size, color="white" if dark else INK)
             if rows == columns and i == j:
                 box = Rectangle((j - 0.46, i - 0.46), 0.92, 0.92, fill=False, lw=1.8, ec="white" if dark else INK)
                 ax.add_patch(box)
