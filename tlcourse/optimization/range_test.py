@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from html import escape
 
 import torch
 from torch import nn
 
-from tlcourse.chain import stages
 from tlcourse.errors import CourseError, real_number, whole_number
 from tlcourse.features.modes import model_device, seeded
 from tlcourse.freezing import parameter_groups
@@ -23,6 +21,7 @@ from tlcourse.training.schedules import batches, steps_of
 from tlcourse.training.source import Source, check_data
 from tlcourse.training.step import Step
 from tlcourse.training.team import Team
+from tlcourse.training.untouched import untouched
 
 SMOOTH = 0.9
 """How much of the smoothed loss is what it was a step before."""
@@ -162,26 +161,6 @@ def _run(step: Step, optimizer: torch.optim.Optimizer, growth: float, steps: int
             do="Look for NaN in the data, or load the model anew.",
         )
     return RangeTest(tuple(rates), tuple(losses), tuple(smooth), ended)
-
-
-@contextmanager
-def untouched(model: nn.Module) -> Iterator[None]:
-    """Whatever is trained inside the block: afterwards weights, buffers, gradients and modes are what they were."""
-    everything = nn.ModuleList([model, *stages(model).children()])  # a chain by set_stages may hold more than the model
-    moving = [*(p for p in everything.parameters() if p.requires_grad), *everything.buffers()]
-    before = [(tensor, tensor.detach().clone()) for tensor in moving]
-    grads = [(p, p.grad) for p in everything.parameters()]
-    modes = [(module, module.training) for module in everything.modules()]
-    try:
-        yield
-    finally:
-        with torch.no_grad():
-            for tensor, value in before:
-                tensor.copy_(value)
-        for parameter, grad in grads:
-            parameter.grad = grad
-        for module, mode in modes:
-            module.training = mode
 
 
 def _endless(source: Source, batch: int, seed: int):

@@ -13,6 +13,7 @@ from tlcourse.features.inputs import Inputs
 from tlcourse.features.modes import model_device, seeded
 from tlcourse.freezing import changed, parameter_groups, snapshot
 from tlcourse.training.source import check_data, check_outputs
+from tlcourse.training.untouched import untouched
 
 SENTENCES = ("A quiet film.", "It never gets going, and then it ends.", "Wonderful!", "I want my evening back.")
 
@@ -39,36 +40,20 @@ def trial_step(model: nn.Module, data=None, *, batch: int = 16, lr: float = 1e-3
     """
     x, y = _batch(model, data, batch)
     device = model_device(model)
-    before, modes = snapshot(model), [(m, m.training) for m in _all(model)]
-    grads = [(p, p.grad) for p in model.parameters()]
-    chain = stages(model)
-    try:
-        with seeded(0, device):
-            model.train()
-            chain.train()
-            logits = chain(x.to(device))
-            if data is not None:
-                check_outputs(logits, data)
-            y = (torch.arange(len(logits)) % logits.shape[1] if y is None else y).to(device)
-            if any(p.requires_grad for p in model.parameters()):
-                optimizer = torch.optim.AdamW(parameter_groups(model, lr))
-                optimizer.zero_grad()
-                F.cross_entropy(logits, y).backward()
-                optimizer.step()
+    before, chain = snapshot(model), stages(model)
+    with untouched(model), seeded(0, device):
+        model.train()
+        chain.train()
+        logits = chain(x.to(device))
+        if data is not None:
+            check_outputs(logits, data)
+        y = (torch.arange(len(logits)) % logits.shape[1] if y is None else y).to(device)
+        if any(p.requires_grad for p in model.parameters()):
+            optimizer = torch.optim.AdamW(parameter_groups(model, lr))
+            optimizer.zero_grad()
+            F.cross_entropy(logits, y).backward()
+            optimizer.step()
         return changed(model, before)
-    finally:
-        mine = dict((*model.named_parameters(), *model.named_buffers()))
-        with torch.no_grad():
-            for name, tensor in before.items():
-                mine[name].copy_(tensor)
-        for p, grad in grads:
-            p.grad = grad
-        for module, mode in modes:
-            module.training = mode
-
-
-def _all(model: nn.Module) -> list[nn.Module]:
-    return [*model.modules(), *(m for m in stages(model).modules())]
 
 
 def _batch(model: nn.Module, data, batch: int):
