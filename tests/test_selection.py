@@ -62,7 +62,9 @@ def searched(f: Features) -> float:
     return float(np.mean(found))
 
 
-@pytest.mark.parametrize(("n", "d", "classes", "gap"), [(30, 4, 3, 1.0), (40, 3, 2, 3.0), (25, 6, 2, 0.5), (60, 2, 4, 2)])
+@pytest.mark.parametrize(
+    ("n", "d", "classes", "gap"), [(30, 4, 3, 1.0), (40, 3, 2, 3.0), (25, 6, 2, 0.5), (60, 2, 4, 2)]
+)
 def test_logme_is_the_largest_evidence(n, d, classes, gap):
     f = cloud(n, d, classes, gap)
     assert logme(f) == pytest.approx(searched(f), abs=1e-5)
