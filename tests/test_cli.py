@@ -226,6 +226,14 @@ def test_run_measures_a_notebook_and_leaves_the_file_alone(tmp_path, capsys):
     assert outputs[0].text.strip() == sys.executable, "a kernel of this very Python"
 
 
+def test_a_copy_shows_the_figure_where_a_widget_was(tmp_path, capsys):
+    path = notebook(tmp_path / "w.ipynb", "from tlcourse import DescentExplorer; DescentExplorer()")
+    assert cli.main(["run", str(path), "--out", str(tmp_path / "out")]) == 0
+    made = nbformat.read(tmp_path / "out" / "w.ipynb", as_version=4)
+    assert "widgets" not in made.metadata, "a page made of it would fetch the widget's scripts from elsewhere"
+    assert "data:image/png" in made.cells[0].outputs[0].data["text/html"]
+
+
 def test_run_shows_the_failing_cell_and_goes_on(tmp_path, capsys):
     bad = notebook(tmp_path / "a.ipynb", "x = 1", "def f():\n    return x / 0\nf()", "print('never')")
     good = notebook(tmp_path / "b.ipynb", "1")
