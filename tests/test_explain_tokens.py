@@ -203,7 +203,8 @@ def test_a_gap_that_matters_is_told():
 def test_the_figure_tells_the_same_in_words():
     plot = plots.tokens(made())
     assert plot.alt == "bad & worse: score 0.25, 0.75 below that of a blank text. “<b>So</b>” +0.50, “dull” −1.25."
-    texts = [t.get_text() for ax in plot.figure.axes for t in ax.texts]
+    (ax,) = plot.figure.axes
+    texts = [t.get_text() for t in (*ax.texts, *ax.get_yticklabels())]
     assert "<b>So</b>" in texts and "+0.50" in texts and "−1.25" in texts
     with pytest.raises(CourseError, match="token_attribution"):
         plots.tokens("good")
