@@ -20,6 +20,9 @@ def h_score(features: Features, *, shrinkage: bool = True) -> float:
     $\Sigma_a = (1 - a) \operatorname{cov}(f) + a\,s I$ with the mean variance $s$ and the $a$ of Ledoit and Wolf, and
     the score is $(1 - a) \operatorname{tr}(\Sigma_a^{-1} \operatorname{cov}(\mathbb E[f \mid y]))$.
 
+    Compare it only among features of about the same kind: those of a network with random weights lie along few
+    directions, are hardly shrunk, and with few items score above pretrained ones that do far better.
+
     Arguments:
         features: vectors `[n, d]` of labelled items of the target task.
         shrinkage: False for the original score, which no invertible linear map of the features changes. With shrinkage
