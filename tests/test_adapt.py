@@ -270,6 +270,12 @@ def test_an_interrupt_leaves_a_history():
     net = image_net()
     history = adapt(net, images(), dim(), epochs=2, method=method)
     assert history.interrupted and "Interrupted" in history.note and not net.training
+    after = state(net)
+    adapt_batch_norm(net, dim())
+    assert all(
+        torch.allclose(a.float(), b.float(), atol=1e-5)
+        for a, b in zip(after.values(), state(net).values(), strict=True)
+    )
 
 
 def test_duplicated_rows_and_features_without_spread_train():
