@@ -67,12 +67,13 @@ def pseudo_label(model, data, *, share: float = 0.5, confidence: float = 0.0):
     return replace(hidden, y=y)[chosen]
 
 
-def self_train(labelled: Features, unlabelled: Features, *, rounds: int = 5, decay: float = 0.5) -> Head:
+def self_train(labelled: Features, unlabelled: Features, *, rounds: int = 5, decay: float = 0.1) -> Head:
     """A head that learns from labelled items, then in rounds also from its own surest answers on unlabelled ones.
 
     In round r of R the surest r / R of each class that the last head saw join in; labelled and pseudo-labelled items
     have half of the say each. In the end every unlabelled item has a pseudo-label. Nothing is drawn, so there is no
-    seed.
+    seed. A first head that is off for a whole domain believes its own errors more from round to round; where two domains
+    differ, `align` the unlabelled items before.
 
     Arguments:
         labelled: features with labels: a source domain, or the few labelled items of the same one.
