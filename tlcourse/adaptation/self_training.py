@@ -72,7 +72,7 @@ def self_train(labelled: Features, unlabelled: Features, *, rounds: int = 5, dec
 
     In round r of R the surest r / R of each class that the last head saw join in; labelled and pseudo-labelled items
     have half of the say each. In the end every unlabelled item has a pseudo-label. Nothing is drawn, so there is no
-    seed. A first head that is off for a whole domain believes its own errors more from round to round; where two domains
+    seed. A first head that is off for a whole domain believes its own errors more from round to round: where domains
     differ, `align` the unlabelled items before.
 
     Arguments:
