@@ -9,7 +9,7 @@ from tlcourse import plots
 from tlcourse.chain import stages
 from tlcourse.errors import CourseError, UnknownName
 from tlcourse.freezing import audit, frozen
-from tlcourse.freezing.choices import PRESETS, choose, preset
+from tlcourse.freezing.choices import choose, outcome, preset
 from tlcourse.plots import Plot
 from tlcourse.training.estimate import price
 from tlcourse.training.trial import trial_step
@@ -80,7 +80,7 @@ class FreezePanel(View):
             self.say(f"{what} is {'frozen' if what in held else 'open'}.")
         elif asked == "preset":
             self.freeze(*preset(self.model, what))
-            self.say(PRESETS[what])
+            self.say(outcome(audit(self.model)))
         elif asked == "step":
             self.step()
         else:
