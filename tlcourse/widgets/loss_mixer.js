@@ -127,7 +127,7 @@ const clipped = (text) => ([...text].length > 11 ? `${[...text].slice(0, 10).joi
 let mixers = 0;
 
 function render({ model, el }) {
-  const { line: status, end } = statusLine(model);
+  const { line: status, end } = statusLine(model, { alone: true });
   const state = model.get("state"), mine = `tlc-mixer-${Date.now().toString(36)}-${mixers++}`;
   const [source, target] = state.names, last = state.lambdas.length - 1;
   const slider = make("input", { type: "range", min: "0", max: String(last), step: "1", "aria-label": "λ, the weight of the source's loss" });

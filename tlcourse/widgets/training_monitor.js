@@ -78,7 +78,7 @@ const chart = (title, column) => {
 };
 
 function render({ model, el }) {
-  const { line: status, end } = statusLine(model);
+  const { line: status, tell, ask, end } = statusLine(model);
   const loss = chart("Loss", "loss"), accuracy = chart("Accuracy", "accuracy");
   const where = make("span", { class: "tlc-where" });
   const done = make("progress", { max: "1", value: "0", "aria-label": "How much of the run is done" });
@@ -115,7 +115,7 @@ function render({ model, el }) {
   };
 
   stop.addEventListener("click", () => {
-    model.send({ do: "stop" });
+    tell({ do: "stop" });
     stop.disabled = true;
     // An older kernel hears nothing while a cell runs: then the button does what JupyterLab's own does. `fit` takes the
     // first interrupt as the same wish.
@@ -124,7 +124,7 @@ function render({ model, el }) {
       if (model.get("now").state === "running" && !model.get("status")) kernel?.interrupt?.();
     }, 700);
   });
-  forget.addEventListener("click", () => model.send({ do: "forget" }));
+  forget.addEventListener("click", () => ask({ do: "forget" }));
   model.on("change:now", draw);
   model.on("change:earlier", draw);
   draw();
