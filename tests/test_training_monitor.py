@@ -11,6 +11,7 @@ from small_nets import image_net, images
 from tlcourse import CourseError, TrainingMonitor, fit, freeze
 from tlcourse.training.history import interrupts
 from tlcourse.training.watch import Watcher
+from tlcourse.widgets import training_monitor
 from tlcourse.widgets.training_monitor import MOST
 from tlcourse.widgets.training_monitor_state import POINTS, Curve, names
 
@@ -104,3 +105,30 @@ def test_before_any_run_it_says_so():
 def test_a_progress_that_is_none_is_refused():
     with pytest.raises(CourseError, match="TrainingMonitor"):
         trained("yes")
+
+
+def ran(monkeypatch, cell, run, **options):
+    """A training in a notebook's cell that takes long enough to be shown; returns the cell's monitor."""
+    monkeypatch.setattr(training_monitor, "QUICK", 0.0)
+    monkeypatch.setattr(training_monitor, "running_cell", lambda: (cell, run))
+    trained(training_monitor._OfThisCell(), **options)
+    return training_monitor._monitors[cell][1]
+
+
+@pytest.fixture
+def cells(monkeypatch):
+    monkeypatch.setattr(training_monitor, "_monitors", {})
+    monkeypatch.setattr(TrainingMonitor, "show_here", lambda self: None)
+
+
+def test_a_cell_that_is_run_again_goes_on_with_its_own_runs(cells, monkeypatch):
+    ran(monkeypatch, "a", "1")
+    ran(monkeypatch, "b", "2")
+    assert len(ran(monkeypatch, "a", "3").curves) == 2 and len(ran(monkeypatch, "a", "3").curves) == 3
+
+
+def test_where_the_front_end_does_not_name_its_cells_each_has_runs_of_its_own(cells, monkeypatch):
+    first = ran(monkeypatch, None, "1")
+    second = ran(monkeypatch, None, "2")
+    assert second is not first and len(first.curves) == len(second.curves) == 1
+    assert ran(monkeypatch, None, "2") is second and len(second.curves) == 2, "two runs of one cell share a monitor"

@@ -161,7 +161,7 @@ class _OfThisCell(Watcher):
         self.monitor = _shown_in(cell)
         if self.monitor is not None:
             return self.monitor.follow(self.curve)
-        _, before = _monitors.get(cell[0], (None, None))
+        _, before = _monitors.get(cell[0], (None, None)) if cell[0] is not None else (None, None)
         self.monitor = TrainingMonitor(before.curves if before is not None else ())
         _monitors[cell[0]] = cell[1], self.monitor
         self.monitor.follow(self.curve)
