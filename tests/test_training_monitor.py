@@ -7,6 +7,7 @@ import math
 
 import pytest
 from small_nets import image_net, images
+from torch.nn import functional as F
 
 from tlcourse import CourseError, TrainingMonitor, fit, freeze
 from tlcourse.training.history import interrupts
@@ -46,8 +47,6 @@ class Pressed(Watcher):
         self.monitor, self.left = monitor, after
 
     def __call__(self, logits, labels):
-        from torch.nn import functional as F
-
         self.left -= 1
         if self.left == 0:
             self.monitor.act({"do": "stop"})
@@ -68,18 +67,34 @@ def test_the_button_stops_after_the_batch(after, epochs, batches):
 def test_in_the_last_batch_of_all_the_button_is_too_late():
     monitor = TrainingMonitor()
     history = trained(monitor, epochs=1, loss=Pressed(monitor, 2))
-    assert not history.interrupted and len(history) == 1
+    assert not history.interrupted and len(history) == 1 and monitor.now["state"] == "done"
 
 
-def test_a_run_that_breaks_ends_in_the_picture():
-    monitor = TrainingMonitor()
+@pytest.mark.parametrize("after", [0, 1, 2, 3])
+def test_a_run_that_breaks_off_says_so(after):
+    monitor, left = TrainingMonitor(), [after]
 
-    def broken(logits, labels):
-        raise ZeroDivisionError
+    def breaks(logits, labels):
+        left[0] -= 1
+        if left[0] < 0:
+            raise ZeroDivisionError
+        return F.cross_entropy(logits, labels)
 
     with pytest.raises(ZeroDivisionError):
-        trained(monitor, loss=broken)
-    assert monitor.curves[-1].state != "running"
+        trained(monitor, loss=breaks, epochs=3)
+    words = f"broke off (ZeroDivisionError) after {after // 2} of 3 epochs"
+    assert monitor.now["state"] == "broke off" and monitor.now["words"].startswith(words)
+    assert words in repr(monitor), "also in what a saved notebook keeps"
+
+
+def test_an_interrupt_that_is_not_the_buttons_stops_as_well():
+    monitor = TrainingMonitor()
+
+    def interrupts(logits, labels):
+        raise KeyboardInterrupt
+
+    assert trained(monitor, loss=interrupts).interrupted
+    assert monitor.now["words"] == "stopped after 0 of 2 epochs"
 
 
 def test_points_stay_few_and_keep_the_mean():

@@ -16,7 +16,7 @@ class Watcher:
 
     `show` is for the bars of what goes before, e.g. of computing features: True, False, or None where someone looks.
     `fit` calls `begin` before the first batch, `batch` after each, `epoch` after each pass, and `end` in any case. When
-    `stopped` is true after a batch, no other batch begins.
+    `stopped` is true after a batch, no other batch begins. `end` is told the error, if one ended the run.
 
     >>> watcher = Watcher()
     >>> watcher.stop()
@@ -40,8 +40,8 @@ class Watcher:
     def epoch(self, row: dict) -> None:
         """An epoch has ended with these figures."""
 
-    def end(self) -> None:
-        """The run is over, or was interrupted."""
+    def end(self, error: BaseException | None = None) -> None:
+        """The run is over; or was interrupted, or broke off with another error."""
 
 
 class Bar(Watcher):
@@ -65,7 +65,7 @@ class Bar(Watcher):
     def epoch(self, row):
         self.line.set_postfix({k: f"{v:.3f}" for k, v in row.items() if k not in ("epoch", "seconds")}, refresh=False)
 
-    def end(self):
+    def end(self, error=None):
         if self.line is not None:
             self.line.close()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import traitlets
 
@@ -67,9 +68,9 @@ class TrainingMonitor(View, Watcher):
     def epoch(self, row):
         self.curves[-1].rows.append(row)
 
-    def end(self):
+    def end(self, error=None):
         if self.curves and self.curves[-1].state == "running":
-            self.curves[-1].end(self.stopped)
+            self.curves[-1].end(error)
             self.ended()
 
     def ended(self) -> None:
@@ -109,7 +110,10 @@ class TrainingMonitor(View, Watcher):
         told = [curve for curve in self.curves if curve.rows]
         if not told:
             return f"Training: {self.curves[-1].words()}." if self.curves else "No training run yet."
-        return plots.history(*(c.rows for c in told), labels=names([c.settings for c in told]) if told[1:] else None)
+        made = plots.history(*(c.rows for c in told), labels=names([c.settings for c in told]) if told[1:] else None)
+        if self.curves[-1].state == "done":
+            return made
+        return replace(made, alt=f"{made.alt} The last run: {self.curves[-1].words()}.")
 
     def _draw(self) -> None:
         self._drawn = time.monotonic()
@@ -150,9 +154,9 @@ class _OfThisCell(Watcher):
     def epoch(self, row):
         self.curve.rows.append(row)
 
-    def end(self):
+    def end(self, error=None):
         if self.curve is not None and self.curve.state == "running":
-            self.curve.end(self.stopped)
+            self.curve.end(error)
             if self.monitor is not None:
                 self.monitor.ended()
 

@@ -21,7 +21,7 @@ class Curve:
         epochs, steps: how many passes, of how many batches.
         done: batches so far, those before a checkpoint included.
         rows: figures of the epochs so far.
-        state: `"running"`, `"done"` or `"stopped"`.
+        state: `"running"`, `"done"`, `"stopped"` or `"broke off"`.
         points: (epochs, loss, share right), means over `group` batches each.
 
     >>> curve = Curve({}, epochs=1, steps=300)
@@ -41,6 +41,7 @@ class Curve:
     group: int = 1
     began: float = field(default_factory=time.monotonic)
     seconds: float = 0.0
+    error: str = ""
     _open: list[tuple[float, float]] = field(default_factory=list)
     _before: int = 0
 
@@ -61,9 +62,15 @@ class Curve:
             self.points = [(b[0], (a[1] + b[1]) / 2, (a[2] + b[2]) / 2) for a, b in pairs]
             self.group *= 2
 
-    def end(self, stopped: bool) -> None:
-        """The run is over: complete, ended early by `patience`, or stopped."""
-        self.state, self.seconds = "stopped" if stopped else "done", time.monotonic() - self.began
+    def end(self, error: BaseException | None = None) -> None:
+        """The run is over: complete, ended early by `patience`, stopped by an interrupt, or broken off by an error."""
+        self.seconds = time.monotonic() - self.began
+        if error is None:
+            self.state = "done"
+        elif isinstance(error, KeyboardInterrupt):
+            self.state = "stopped"
+        else:
+            self.state, self.error = "broke off", type(error).__name__
 
     def left(self, now: float) -> float | None:
         """Seconds that remain, as fast as it went so far; None before the first batch."""
@@ -87,8 +94,9 @@ class Curve:
             left = None if now is None else self.left(now)
             rest = "" if left is None else f", about {clock(left)} left"
             return f"epoch {min(whole + 1, self.epochs)} of {self.epochs}{rest}{figures}"
-        if self.state == "stopped":
-            return f"stopped after {whole} of {counted(self.epochs, 'epoch')}{figures}"
+        if self.state in ("stopped", "broke off"):
+            error = f" ({self.error})" if self.error else ""
+            return f"{self.state}{error} after {whole} of {counted(self.epochs, 'epoch')}{figures}"
         return f"{counted(whole, 'epoch')} in {clock(self.seconds)}{figures}"
 
 
