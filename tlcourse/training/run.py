@@ -71,6 +71,7 @@ class Run:
             self.source.train(False)
             self.step.optimizer.zero_grad(set_to_none=True)
             self.watcher.end(error)
+            del error  # its traceback holds this frame, and so the optimizer, until the garbage is collected
 
     def _whole(self, epoch: int) -> None:
         start = time.perf_counter()
