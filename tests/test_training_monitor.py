@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+import signal
 
 import pytest
 from small_nets import image_net, images
 from torch.nn import functional as F
 
-from tlcourse import CourseError, TrainingMonitor, fit, freeze
+from tlcourse import CourseError, TrainingMonitor, fit, freeze, plots
 from tlcourse.training.history import interrupts
 from tlcourse.training.watch import Watcher
 from tlcourse.widgets import training_monitor
@@ -95,6 +96,33 @@ def test_an_interrupt_that_is_not_the_buttons_stops_as_well():
 
     assert trained(monitor, loss=interrupts).interrupted
     assert monitor.now["words"] == "stopped after 0 of 2 epochs"
+
+
+class Handle:
+    """Takes what would go to an output that is there already."""
+
+    def __init__(self):
+        self.shown = []
+
+    def update(self, data, raw):
+        self.shown.append(data["text/plain"])
+
+
+def test_an_interrupt_while_the_figure_is_drawn_does_not_lose_it(monkeypatch):
+    monitor = TrainingMonitor()
+    trained(monitor)
+    monitor._handle = handle = Handle()
+    draw = plots.history
+
+    def pressed(*runs, **options):
+        signal.raise_signal(signal.SIGINT)
+        return draw(*runs, **options)
+
+    monkeypatch.setattr(plots, "history", pressed)
+    before = signal.getsignal(signal.SIGINT)
+    monitor.refresh()
+    assert len(handle.shown) == 1 and handle.shown[0].startswith("Loss and accuracy over 2 epochs.")
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_points_stay_few_and_keep_the_mean():

@@ -105,6 +105,20 @@ def watcher(progress: bool | Watcher | None, leads: bool = True) -> Watcher:
 
 
 @contextmanager
+def no_interrupts() -> Iterator[None]:
+    """No interrupt is heard: for what is short and has to be whole, such as the figure that is left of a stopped run."""
+    before = signal.getsignal(signal.SIGINT) if threading.current_thread() is threading.main_thread() else None
+    if before is None:
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
 def stops_between_batches(watcher: Watcher, alone: bool = True) -> Iterator[None]:
     """The first interrupt (Ctrl+C, the notebook's stop button) asks for a stop; the second one does not wait.
 

@@ -9,7 +9,7 @@ import traitlets
 
 from tlcourse import plots
 from tlcourse.plots import Plot
-from tlcourse.training.watch import Watcher, show_in_notebooks
+from tlcourse.training.watch import Watcher, no_interrupts, show_in_notebooks
 from tlcourse.widgets.training_monitor_state import Curve, drawn, names
 from tlcourse.widgets.view import View, running_cell, script, style
 
@@ -103,7 +103,8 @@ class TrainingMonitor(View, Watcher):
 
     def refresh(self):
         if self._handle is not None:
-            self._handle.update(self._repr_mimebundle_()[0], raw=True)
+            with no_interrupts():  # who presses the button twice would lose the figure
+                self._handle.update(self._repr_mimebundle_()[0], raw=True)
             self._handle = None
 
     def static(self) -> Plot | str:
