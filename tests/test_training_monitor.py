@@ -111,8 +111,8 @@ class Handle:
 def test_an_interrupt_while_the_figure_is_drawn_does_not_lose_it(monkeypatch):
     monitor = TrainingMonitor()
     trained(monitor)
-    monitor._handle = handle = Handle()
-    draw = plots.history
+    handle, draw = Handle(), plots.history
+    monitor._handles.append(handle)
 
     def pressed(*runs, **options):
         signal.raise_signal(signal.SIGINT)
@@ -123,6 +123,24 @@ def test_an_interrupt_while_the_figure_is_drawn_does_not_lose_it(monkeypatch):
     monitor.refresh()
     assert len(handle.shown) == 1 and handle.shown[0].startswith("Loss and accuracy over 2 epochs.")
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_one_that_was_shown_before_its_runs_becomes_their_figure(monkeypatch):
+    from IPython import display
+
+    handle, shown = Handle(), []
+    monkeypatch.setattr(display, "display", lambda data, **how: shown.append(data["text/plain"]) or handle)
+    monitor = TrainingMonitor()
+    monitor._ipython_display_()
+    monitor.refresh()
+    assert shown == ["No training run yet."] and not handle.shown, "nothing has changed"
+    trained(monitor)
+    monitor.refresh()
+    monitor.refresh()  # after a cell that trains nothing
+    trained(monitor, lr=0.5)
+    monitor.refresh()
+    assert [text.count("lr 0.") for text in handle.shown] == [0, 2]
+    assert all(text.startswith("Loss and accuracy over 2 epochs.") for text in handle.shown)
 
 
 def test_points_stay_few_and_keep_the_mean():

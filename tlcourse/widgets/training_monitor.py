@@ -44,7 +44,7 @@ class TrainingMonitor(View, Watcher):
     show = None
 
     def __init__(self, curves: list[Curve] | None = None):
-        self.curves, self._handle, self._drawn, self._name = list(curves or ()), None, 0.0, ""
+        self.curves, self._handles, self._kept, self._drawn, self._name = list(curves or ()), [], None, 0.0, ""
         super().__init__()
 
     # what fit calls ---------------------------------------------------------------------------------
@@ -96,16 +96,27 @@ class TrainingMonitor(View, Watcher):
 
     def show_here(self) -> None:
         """Show it under the cell that runs now; when the cell is over, what a saved notebook keeps is the figure."""
+        self._show(f"Training: {self.curves[-1].words()}.")  # a figure would take longer to draw than many batches
+
+    def _ipython_display_(self):
+        # IPython asks for this first: what is shown before a run has to become the figure later
+        self._kept = self._now()
+        self._show(self.static())
+
+    def _show(self, still: Plot | str) -> None:
         from IPython.display import display
 
-        words = f"Training: {self.curves[-1].words()}."  # a figure would take longer to draw than many batches
-        self._handle = display(self.beside(words)[0], raw=True, display_id=True)
+        self._handles.append(display(self.beside(still)[0], raw=True, display_id=True))
+
+    def _now(self) -> list:
+        return [(id(curve), len(curve.rows), curve.state) for curve in self.curves]
 
     def refresh(self):
-        if self._handle is not None:
+        if self._handles and self._now() != self._kept:
             with no_interrupts():  # who presses the button twice would lose the figure
-                self._handle.update(self._repr_mimebundle_()[0], raw=True)
-            self._handle = None
+                made, self._kept = self._repr_mimebundle_()[0], self._now()
+                for handle in self._handles:
+                    handle.update(made, raw=True)
 
     def static(self) -> Plot | str:
         told = [curve for curve in self.curves if curve.rows]
