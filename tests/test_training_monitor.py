@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import signal
+import threading
 
 import pytest
 from small_nets import image_net, images
@@ -141,6 +142,21 @@ def test_one_that_was_shown_before_its_runs_becomes_their_figure(monkeypatch):
     monitor.refresh()
     assert [text.count("lr 0.") for text in handle.shown] == [0, 2]
     assert all(text.startswith("Loss and accuracy over 2 epochs.") for text in handle.shown)
+
+
+def test_a_run_in_a_thread_goes_on_when_its_way_to_the_page_is_gone(monkeypatch):
+    monitor, histories = TrainingMonitor(), []
+
+    def gone(*_, **__):
+        raise OSError("Socket operation on non-socket")
+
+    monkeypatch.setattr(monitor.comm, "send", gone)
+    thread = threading.Thread(target=lambda: histories.append(trained(monitor)))
+    thread.start()
+    thread.join()
+    assert len(histories) == 1 and len(histories[0]) == 2 and monitor.now["state"] == "done"
+    with pytest.raises(OSError):
+        trained(monitor)
 
 
 def test_points_stay_few_and_keep_the_mean():

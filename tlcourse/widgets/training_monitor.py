@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import replace
 
@@ -130,6 +131,13 @@ class TrainingMonitor(View, Watcher):
     def _draw(self) -> None:
         self._drawn = time.monotonic()
         self.now = drawn(self.curves[-1], self._name, self._drawn)
+
+    def send_state(self, key=None):
+        try:
+            super().send_state(key)
+        except Exception:  # a cell that waits for a thread was interrupted: this takes the thread's way to the page
+            if threading.current_thread() is threading.main_thread():
+                raise  # but a run in a thread of the learner's own goes on without a picture
 
 
 class _OfThisCell(Watcher):
