@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import signal
 import threading
 
 import pytest
+import torch
 from small_nets import image_net, images
 from torch.nn import functional as F
 
@@ -157,6 +159,22 @@ def test_a_run_in_a_thread_goes_on_when_its_way_to_the_page_is_gone(monkeypatch)
     assert len(histories) == 1 and len(histories[0]) == 2 and monitor.now["state"] == "done"
     with pytest.raises(OSError):
         trained(monitor)
+
+
+def test_a_run_that_diverged_does_not_press_the_others_flat():
+    monitor = TrainingMonitor()
+    trained(monitor, lr=0.01)
+    calm = monitor.now["top"]
+    assert calm == max([p[1] for p in monitor.now["points"]] + [r["valid_loss"] for r in monitor.now["rows"]])
+    trained(monitor, lr=1e7, optimizer=torch.optim.SGD)
+    assert monitor.now["rows"][-1]["valid_loss"] > 100 * calm and monitor.now["top"] < 10 * calm
+    assert max(map(len, re.findall(r"[\d.e+]+", monitor.now["words"]))) < 9
+    low, high = monitor.static().figure.axes[0].get_ylim()
+    assert 0 <= low < high < 11 * calm
+    assert "lr 1e+07, optimizer SGD leaves the picture" in monitor.static().figure.get_supxlabel()
+    monitor.forget()
+    assert monitor.now["top"] > 100 * calm, "alone it has the picture for itself"
+    assert monitor.static().figure.axes[0].get_ylim()[1] > 100 * calm
 
 
 def test_points_stay_few_and_keep_the_mean():

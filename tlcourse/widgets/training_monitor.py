@@ -11,7 +11,7 @@ import traitlets
 from tlcourse import plots
 from tlcourse.plots import Plot
 from tlcourse.training.watch import Watcher, no_interrupts, show_in_notebooks
-from tlcourse.widgets.training_monitor_state import Curve, drawn, names
+from tlcourse.widgets.training_monitor_state import Curve, drawn, names, top
 from tlcourse.widgets.view import View, running_cell, script, style
 
 MOST = 8
@@ -92,6 +92,8 @@ class TrainingMonitor(View, Watcher):
         """Forget all runs but the last."""
         self.curves = self.curves[-1:]
         self.earlier = []
+        if self.curves:
+            self._draw()  # another run may have said how high the picture reaches
 
     # where it is not alive --------------------------------------------------------------------------
 
@@ -130,7 +132,7 @@ class TrainingMonitor(View, Watcher):
 
     def _draw(self) -> None:
         self._drawn = time.monotonic()
-        self.now = drawn(self.curves[-1], self._name, self._drawn)
+        self.now = drawn(self.curves[-1], self._name, self._drawn) | {"top": top(self.curves)}
 
     def send_state(self, key=None):
         try:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from tlcourse.plots.curves import tame
 from tlcourse.plots.words import counted
 
 POINTS = 120
@@ -88,7 +89,7 @@ class Curve:
         figures = ""
         if self.rows:
             shown = (n for n in ("loss", "accuracy", "valid_loss", "valid_accuracy") if n in self.rows[-1])
-            figures = ": " + ", ".join(f"{n.replace('_', 'ation ')} {self.rows[-1][n]:.3f}" for n in shown)
+            figures = ": " + ", ".join(f"{n.replace('_', 'ation ')} {short(self.rows[-1][n])}" for n in shown)
         whole = len(self.rows)
         if self.state == "running":
             left = None if now is None else self.left(now)
@@ -98,6 +99,26 @@ class Curve:
             error = f" ({self.error})" if self.error else ""
             return f"{self.state}{error} after {whole} of {counted(self.epochs, 'epoch')}{figures}"
         return f"{counted(whole, 'epoch')} in {clock(self.seconds)}{figures}"
+
+
+def short(value: float) -> str:
+    """A loss or an accuracy, also of a run that has left for infinity.
+
+    >>> short(0.51234), short(1933201696.0)
+    ('0.512', '1.9e+09')
+    """
+    return f"{value:.3f}" if abs(value) < 1e4 else f"{value:.1e}"
+
+
+def top(curves: Sequence[Curve]) -> float | None:
+    """How high the picture of the losses should reach, so that a run that diverged does not press the others flat.
+
+    >>> top([Curve({}, 1, 9, points=[(1, 0.7, 0.5), (2, loss, 0.5)]) for loss in (0.6, 0.9, 1e10)])
+    0.9
+    """
+    losses = [[p[1] for p in c.points] + [r["valid_loss"] for r in c.rows if "valid_loss" in r] for c in curves]
+    highest = [max(values) for values in losses if values]
+    return tame(highest) if highest else None
 
 
 def clock(seconds: float) -> str:
