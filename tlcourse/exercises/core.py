@@ -176,7 +176,7 @@ class Quiz:
         """Explain a choice, right or wrong; never raises."""
         if open_answer(letter):
             return Reply("not attempted", f'Choose a letter, e.g. `quiz("{self.name}").answer("a")`.')
-        chosen = str(letter).strip().strip(").").lower()
+        chosen = str(letter).strip().strip("().").lower()
         if len(chosen) != 1 or chosen not in self.letters:
             return Reply("error", f"Choose one of {', '.join(self.letters)}.", f"There is no choice {brief(chosen)}")
         choice = self.choices[self.letters.index(chosen)]
