@@ -91,7 +91,8 @@ function render({ model, el }) {
       return button;
     }));
     if (several && !byDomain()) {
-      legend.append(make("p", { class: "tlc-soft" }, `filled: ${state.domains[0]}; open: ${state.domains.slice(1).join(", ")}`));
+      const [filled, ...open] = state.domains.map((name) => make("span", { class: "tlc-name", title: name }, name));
+      legend.append(make("p", { class: "tlc-soft" }, "filled: ", filled, "; open: ", ...open.flatMap((name, i) => (i ? [", ", name] : [name]))));
     }
     for (const button of ways.querySelectorAll("[data-by]")) {
       button.setAttribute("aria-pressed", String(button.dataset.by === model.get("by")));
