@@ -197,6 +197,19 @@ def test_the_legend_hides_a_class_and_keys_pass_it_by(lab, explorer):
     first.click()
 
 
+def test_an_item_that_is_hidden_is_not_told_of(lab, explorer):
+    lab.ask("explorer.chosen = 0")
+    near, buttons = explorer.locator(".tlc-near"), explorer.locator(".tlc-legend button")
+    near.wait_for()
+    for button in buttons.all():
+        button.click()
+    explorer.get_by_text("Point at an item").wait_for()
+    assert near.count() == 0 and not explorer.locator(".tlc-thumb").is_visible()
+    for button in buttons.all():
+        button.click()
+    near.wait_for()
+
+
 def test_names_may_be_anything(lab, explorer):
     assert explorer.locator("img").count() == 0
     assert explorer.locator(".tlc-legend .tlc-name").all_inner_texts()[1:3] == [ODD, "שלום 🙂"]
