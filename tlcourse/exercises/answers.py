@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dis
+from contextlib import contextmanager
 from types import FunctionType
 
 
@@ -23,16 +24,26 @@ def open_answer(answer) -> bool:
     return answer is ... or answer is None or (isinstance(answer, FunctionType) and _is_stub(answer))
 
 
+@contextmanager
+def torch_put_back():
+    """An answer may set for all of torch that it keeps no gradients, or another type of numbers: not for longer."""
+    import torch
+
+    dtype, gradients = torch.get_default_dtype(), torch.is_grad_enabled()
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(dtype)
+        torch.set_grad_enabled(gradients)
+
+
 def call(function, *arguments):
-    """What the learner's function returns; torch's number type and whether it keeps gradients are put back afterwards.
+    """What the learner's function returns.
 
     Raises `NotYet` if it is no function, `NotAttempted` if it is not written yet, and `Stopped` if it fails.
     """
-    import torch
-
     if not callable(function):
         raise NotYet(f"A function is expected here, not {_a(function)}. Hand it in without calling it.")
-    dtype, gradients = torch.get_default_dtype(), torch.is_grad_enabled()
     try:
         result = function(*arguments)
     except NotImplementedError:
@@ -42,9 +53,6 @@ def call(function, *arguments):
     except BaseException as error:  # a learner's exit() must not end the kernel either
         line = _line(error, function)
         raise Stopped(f"{brief(error)}{f' (Line {line} of your cell.)' if line else ''}") from None
-    finally:
-        torch.set_default_dtype(dtype)
-        torch.set_grad_enabled(gradients)
     if result is ...:
         raise NotAttempted
     return result

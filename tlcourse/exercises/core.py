@@ -9,7 +9,7 @@ from html import escape
 
 from tlcourse.errors import CourseError
 from tlcourse.exercises import store
-from tlcourse.exercises.answers import NotAttempted, NotYet, Stopped, brief, open_answer
+from tlcourse.exercises.answers import NotAttempted, NotYet, Stopped, brief, open_answer, torch_put_back
 
 _MARKS = {"right": "✓", "not yet": "✗", "not attempted": "…", "error": "!", "hint": "?", "solution": "→"}
 _WORDS = {
@@ -126,7 +126,8 @@ class Exercise:
         if still:
             return Reply("not attempted", f"Still open: {', '.join(still)}.")
         try:
-            self.judge(*answers)
+            with torch_put_back():
+                self.judge(*answers)
         except NotYet as wrong:
             return Reply("not yet", str(wrong))
         except NotAttempted:
