@@ -106,7 +106,7 @@ def watcher(progress: bool | Watcher | None, leads: bool = True) -> Watcher:
 
 @contextmanager
 def no_interrupts() -> Iterator[None]:
-    """No interrupt is heard: for what is short and has to be whole, such as the figure that is left of a stopped run."""
+    """No interrupt is heard: for what is short and has to be whole, such as the figure that a stopped run leaves."""
     before = signal.getsignal(signal.SIGINT) if threading.current_thread() is threading.main_thread() else None
     if before is None:
         yield
