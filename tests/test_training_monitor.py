@@ -144,6 +144,10 @@ def test_one_that_was_shown_before_its_runs_becomes_their_figure(monkeypatch):
     monitor.refresh()
     assert [text.count("lr 0.") for text in handle.shown] == [0, 2]
     assert all(text.startswith("Loss and accuracy over 2 epochs.") for text in handle.shown)
+    trained(monitor, lr=0.05)
+    monitor._ipython_display_()  # also under the cell that trains
+    monitor.refresh()
+    assert len(handle.shown) == 4 and handle.shown[2] == handle.shown[3] == repr(monitor), "both outputs follow"
 
 
 def test_a_run_in_a_thread_goes_on_when_its_way_to_the_page_is_gone(monkeypatch):

@@ -93,11 +93,11 @@ def test_one_that_is_shown_first_follows_its_runs_and_one_that_diverges_leaves_t
     monitor.get_by_text("The loss leaves the picture in: lr 1e+09").wait_for()
     assert monitor.count() == 1
     loss = monitor.locator(".tlc-chart").first
-    assert max(float(text) for text in loss.locator("text[text-anchor=end]").all_inner_texts() if text != "epoch") < 10
+    assert max(float(text) for text in loss.locator("text[text-anchor=end]").all_text_contents() if text != "epoch") < 10
     lab.shot(monitor, "training-monitor-diverged")
     monitor.get_by_role("button", name="Forget earlier runs").click()
     monitor.locator(".tlc-legend li").first.wait_for(state="detached")
-    shown = loss.locator("text[text-anchor=end]").all_inner_texts()
+    shown = loss.locator("text[text-anchor=end]").all_text_contents()
     assert max(map(len, shown)) < 8 and any("e" in text for text in shown if text != "epoch"), "short numbers"
     assert lab.outputs(0)[0]["data"]["text/plain"].startswith("Loss and accuracy over 2 epochs. lr 0.01: ")
     assert lab.errors() == [] and lab.problems == []

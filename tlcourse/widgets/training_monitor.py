@@ -103,7 +103,8 @@ class TrainingMonitor(View, Watcher):
 
     def _ipython_display_(self):
         # IPython asks for this first: what is shown before a run has to become the figure later
-        self._kept = self._now()
+        if not self._handles:
+            self._kept = self._now()
         self._show(self.static())
 
     def _show(self, still: Plot | str) -> None:
