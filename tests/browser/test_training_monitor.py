@@ -93,7 +93,8 @@ def test_one_that_is_shown_first_follows_its_runs_and_one_that_diverges_leaves_t
     monitor.get_by_text("The loss leaves the picture in: lr 1e+09").wait_for()
     assert monitor.count() == 1
     loss = monitor.locator(".tlc-chart").first
-    assert max(float(text) for text in loss.locator("text[text-anchor=end]").all_text_contents() if text != "epoch") < 10
+    shown = loss.locator("text[text-anchor=end]").all_text_contents()
+    assert max(float(text) for text in shown if text != "epoch") < 10
     lab.shot(monitor, "training-monitor-diverged")
     monitor.get_by_role("button", name="Forget earlier runs").click()
     monitor.locator(".tlc-legend li").first.wait_for(state="detached")
