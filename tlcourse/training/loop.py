@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 
 import torch
 from torch import nn
@@ -157,7 +158,8 @@ def fit(
     except KeyboardInterrupt:
         history.interrupted, history.note = True, _where(history, epochs, run)
         note_interrupt()
-        print(history.note)
+        with suppress(Exception):  # in a thread whose way to the page is gone, see TrainingMonitor.send_state
+            print(history.note)
     finally:
         history.seconds, history.memory = history.seconds + cost.seconds, cost.memory
     return history

@@ -67,7 +67,7 @@ function render({ model, el }) {
     }
     ask({ do: "file", name: file.name }, "The model looks …", [bytes]);
   };
-  const chooser = make("input", { type: "file", accept: "image/*,.tif,.tiff,.avif,.ppm", hidden: "" });
+  const chooser = make("input", { type: "file", accept: model.get("files").join(","), hidden: "" });
   const choose = make("button", { type: "button" }, "Choose a file …");
   choose.addEventListener("click", () => chooser.click());
   chooser.addEventListener("change", () => { send([...chooser.files]); chooser.value = ""; });
