@@ -191,9 +191,7 @@ def test_texts_train_from_kept_states_to_the_same_result():
             if isinstance(module, nn.Dropout):
                 module.p = 0.0
         tasks = TaskData(split, {"tone": split.y, "topic": topic})
-        fit_tasks(
-            model, tasks, epochs=2, batch=8, lr=0.1, optimizer=torch.optim.SGD, weighting="pcgrad", keep=keep
-        )
+        fit_tasks(model, tasks, epochs=2, batch=8, lr=0.1, optimizer=torch.optim.SGD, weighting="pcgrad", keep=keep)
         ends.append(model.state_dict())
     for name, tensor in ends[0].items():
         torch.testing.assert_close(tensor, ends[1][name], rtol=1e-4, atol=1e-5, msg=name)
@@ -366,7 +364,9 @@ def test_similarity_is_the_cosine_of_the_tasks_gradients():
         "mean": F.mse_loss(outputs["mean"][has["mean"]], tasks.labels["mean"][has["mean"]]),
     }
     shared = [p for name in ("neck",) for p in model.get_submodule(name).parameters()]
-    a, b = (torch.cat([g.flatten() for g in torch.autograd.grad(v, shared, retain_graph=True)]) for v in losses.values())
+    a, b = (
+        torch.cat([g.flatten() for g in torch.autograd.grad(v, shared, retain_graph=True)]) for v in losses.values()
+    )
     assert table.loc["kind", "mean"] == pytest.approx(float(F.cosine_similarity(a, b, dim=0)), abs=1e-4)
     pd.testing.assert_frame_equal(table, cosines(losses, shared), atol=1e-4)
     assert table.loc["kind", "kind"] == pytest.approx(1) and table.loc["mean", "kind"] == table.loc["kind", "mean"]

@@ -113,8 +113,8 @@ def test_an_unknown_task_is_told():
     [
         (network, lambda: tasks(kind=SPLIT.y), {}, CourseError, "'mean' has a head and no labels"),
         (network, lambda: tasks(kind=SPLIT.y, maen=VALUES), {}, UnknownName, "Did you mean 'mean'"),
-        (network, lambda: tasks(kind=SPLIT.y, mean=VALUES * torch.nan), {}, CourseError, "No item has a label of task 'm"),
-        (network, lambda: tasks(kind=0 * SPLIT.y - 1, mean=VALUES), {}, CourseError, "No item has a label of task 'k"),
+        (network, lambda: tasks(kind=SPLIT.y, mean=VALUES * torch.nan), {}, CourseError, "has a label of task 'm"),
+        (network, lambda: tasks(kind=0 * SPLIT.y - 1, mean=VALUES), {}, CourseError, "has a label of task 'k"),
         (network, lambda: SPLIT, {}, CourseError, "labels of the tasks are needed"),
         (image_net, tasks, {}, CourseError, "multi-task network is needed"),
         (network, tasks, {"losses": {"box": F.mse_loss}}, UnknownName, "same names"),
@@ -136,7 +136,7 @@ def test_an_unknown_task_is_told():
         (lambda: freeze(network()), tasks, {"weighting": "gradnorm"}, CourseError, "'gradnorm' looks at(.|\n)*trunk="),
         (lambda: freeze(network()), tasks, {"weighting": "pcgrad"}, CourseError, "All shared stages are frozen"),
         (lambda: network({"kind": 1, "mean": 1}), tasks, {}, CourseError, "labels go up to class 1"),
-        (lambda: network({"kind": 2, "mean": 3}), tasks, {}, CourseError, r"gives \[3\] numbers an item, its labels .*\[1\]"),
+        (lambda: network({"kind": 2, "mean": 3}), tasks, {}, CourseError, r"gives \[3\] numbers an item, its"),
         (network, lambda: tasks(kind=SPLIT.y, mean=VALUES[:, 0]), {}, CourseError, r"labels\[:, None\]"),
         (lambda: network({"kind": 2, "mean": Lost()}), tasks, {}, CourseError, "head of task 'mean' gives no tensor"),
         (lambda: network({"kind": 2, "mean": Summed()}), tasks, {}, CourseError, r"gives \[1\] for a batch of 12"),
@@ -172,7 +172,8 @@ def test_a_loss_that_is_not_a_number_names_its_task_and_spoils_nothing(weighting
         return F.mse_loss(outputs, labels) * (value if len(calls) == 4 else 1)
 
     model = network()
-    with pytest.raises(Diverged, match=r"loss of task 'mean'(.|\n)*epoch 2, after 1(.|\n)*Look into the loss") as caught:
+    words = r"loss of task 'mean'(.|\n)*epoch 2, after 1(.|\n)*Look into the loss"
+    with pytest.raises(Diverged, match=words) as caught:
         fit_tasks(model, tasks(), epochs=3, batch=6, weighting=weighting, losses={"mean": loss})
     assert len(caught.value.history) == 1 and caught.value.history.tasks == ("kind", "mean")
     assert all(t.isfinite().all() for t in model.state_dict().values()) and not model.training
