@@ -14,6 +14,7 @@ from tlcourse.plots.plot import Plot
 from tlcourse.plots.predictions import prediction
 from tlcourse.plots.prices import strategies
 from tlcourse.plots.sweeps import rates, sweep
+from tlcourse.plots.tasks import tasks
 from tlcourse.plots.tokens import tokens
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "stages",
     "strategies",
     "sweep",
+    "tasks",
     "tokens",
     "transfer",
 ]

@@ -83,7 +83,7 @@ class Step:
         x, labels = self.objective.mixed(self.source.batch(index, view), self.source.labels(index))
         with spread(), self.precision.autocast():
             logits = self.run(x)
+        check_outputs(logits, self.source.data)
         if self.precision.dtype is not None:
             logits = logits.float()  # a softmax over many classes wants all digits
-        check_outputs(logits, self.source.data)
         return self.objective(logits, labels), logits, labels
