@@ -97,9 +97,11 @@ def _axes(ax, epochs, seen, title: str) -> None:
         ax.yaxis.set_minor_formatter(NullFormatter())
     last, first = epochs.max(), epochs.min()
     ax.set_xticks(np.arange(first, last + 1, max(1, int(np.ceil((last - first) / 6)))))
+    ax.margins(y=0.15)  # a name at the end of a low line stays clear of the numbers below
     ax.set_xlabel("epoch")
     ax.set_title(f"{title} (log scale)" if wide else title)
     ax.grid(axis="y")
+    ax.autoscale_view()  # now, since names are put where the lines end
 
 
 def _tell(history, task: str, curves) -> str:
