@@ -31,6 +31,7 @@ const statusLine = (model, { alone = false } = {}) => {
     for (let at = line; at !== box; at = at.parentElement) { // all but this line: no key, no click
       for (const part of at.parentElement.children) part.inert ||= part !== at;
     }
+    for (const part of box.querySelectorAll("svg [tabindex]")) part.removeAttribute("tabindex"); // inert is HTML's only
   };
   const look = () => {
     const state = model.widget_manager?.kernel?.status ?? "dead";
