@@ -44,7 +44,7 @@ def surest(pseudo_label) -> None:
     import torch
 
     with torch.random.fork_rng(devices=[]):
-        for threshold in (0.7, 0.9):
+        for threshold in (0.9, 0.7):
             model, items = model_and_items()
             before = {name: t.clone() for name, t in model.state_dict().items()}
             kept, y = _pair(call(pseudo_label, model, items, threshold))
