@@ -154,6 +154,11 @@ def _checked(model: nn.Module, source, target):
         )
     if isinstance(source, Features):
         same_stage(source, target)
+        if source.x.shape[1:] != target.x.shape[1:] and source.mask is None:
+            raise CourseError(
+                f"The source's features have {_shape(source)} numbers an item, the target's {_shape(target)}.",
+                do="Take both from one stage of one model, at one size.",
+            )
     elif source.kind != target.kind:
         raise CourseError(f"The source holds {source.kind}s, the target {target.kind}s.", do="Take two of one kind.")
     if len(source.y.unique()) < 2:
@@ -170,6 +175,10 @@ def _checked(model: nn.Module, source, target):
             "The target's features hold NaN or infinite values.", do="Extract them in float32, and check the data."
         )
     return source, target
+
+
+def _shape(features: Features) -> str:
+    return " x ".join(map(str, features.x.shape[1:]))
 
 
 def _stage(model: nn.Module, stage: str | None, training: set[str]) -> str:

@@ -21,8 +21,8 @@ def adapt_batch_norm(model: nn.Module, target, *, batch: int | None = None) -> n
     """Give each BatchNorm the mean and variance that the target's items have there, in place.
 
     Each norm in turn, from the input to the output: its statistics are those of what reaches it when all norms before
-    it have theirs. That is what one batch of all items would give, so neither their order nor `batch` matters. The maps
-    of all items at one stage are held in memory.
+    it have theirs. So the items come out as they would in training mode as one batch, and neither their order nor
+    `batch` matters. The maps of all items at one stage are held in memory.
 
     No label is read and no parameter moves. Frozen stages get new statistics as well: frozen means that no training
     moves a stage, and this is no training but the one call that is made to move statistics. `changed` shows that
@@ -152,7 +152,7 @@ def _added(moments, y: torch.Tensor):
 
 
 def _set(norm: nn.Module, count: int, mean: torch.Tensor, squares: torch.Tensor) -> None:
-    variance = squares / max(1, count - 1)
+    variance = squares / count  # by which a batch of them would be divided
     if not (mean.isfinite().all() and variance.isfinite().all()):
         raise CourseError(
             "What reaches a BatchNorm is not a number (NaN) or infinite.", do="Check the data and the model's weights."

@@ -44,7 +44,7 @@ def mmd(
     """
     x, y = clouds(x, y, at_least=2 if unbiased else 1)
     factors = _positive(factors)
-    with torch.autocast(x.device.type, enabled=False):  # squares of large numbers are subtracted: all digits count
+    with torch.autocast(x.device.type, enabled=False):
         near, far, between = _squares(x, x), _squares(y, y), _squares(x, y)
         if bandwidth is None:
             wide = _median(near, far, between)
@@ -60,10 +60,8 @@ def mmd(
 
 
 def _squares(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """Squared distances `[n, m]`."""
-    centre = b.detach().mean(0)  # near zero fewer digits cancel
-    a, b = a - centre, b - centre
-    return ((a**2).sum(1)[:, None] + (b**2).sum(1)[None] - 2 * a @ b.T).clamp(min=0)
+    """Squared distances `[n, m]`, exactly zero where two rows are the same."""
+    return torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist") ** 2
 
 
 def _mean(squares: torch.Tensor, wide, unbiased: bool) -> torch.Tensor:
