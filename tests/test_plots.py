@@ -14,7 +14,7 @@ import torch
 from matplotlib.text import Text
 
 from tlcourse import plots, repeat
-from tlcourse.explain import Embedding, Prediction
+from tlcourse.explain import Embedding, Prediction, TokenAttribution
 
 NASTY = '<img src=x onerror="alert(1)">'
 STRANGE = ["شكرا جزيلا", "🙂 smile", "$x_{1}$ costs 5$", "深度学习", NASTY, "a\nb\x07\ud800", "", "w" * 80]
@@ -96,6 +96,7 @@ def every_plot(names):
         "embeddings": plots.embeddings(embedded(x.numpy(), y.numpy(), names)),
         "image prediction": plots.prediction(Prediction("image", **sure, **seen)),
         "text prediction": plots.prediction(Prediction("text", **sure, text=text, spans=tuple(spans), weights=weights)),
+        "tokens": plots.tokens(TokenAttribution(text, tuple(spans), tuple(weights[0]), names[0], 1.0, 0.5, 0.0, 50)),
         "strategies": plots.strategies(priced(names, values.values())),
         "gain": plots.gain(
             {n: {2: (v - 0.5, v - 0.6, v - 0.4), 9: (0.1, 0.0, 0.2)} for n, v in values.items()}, log=True

@@ -12,7 +12,7 @@ from tlcourse.chain import stages
 from tlcourse.errors import CourseError, whole_number
 from tlcourse.explain.items import sentence
 from tlcourse.explain.occlusion import words
-from tlcourse.explain.outputs import class_names, class_number, scores
+from tlcourse.explain.outputs import check_head, class_names, class_number, scores
 from tlcourse.features.inputs import check_positions
 from tlcourse.features.modes import evaluating, model_device
 from tlcourse.hardware import measured
@@ -40,7 +40,7 @@ class TokenAttribution:
         notes: what a reader should know.
 
     >>> print(TokenAttribution("So good", ((0, 2), (3, 7)), (0.1, 1.9), "positive", 1.5, -0.5, 0.0, 50))
-    positive: score 1.50, 2.00 above that of a blank text. So +0.10, good +1.90.
+    positive: score 1.50, 2.00 above that of a blank text. “So” +0.10, “good” +1.90.
     """
 
     text: str
@@ -76,7 +76,7 @@ class TokenAttribution:
         return (*self.notes, f"The words miss {self.gap:.2f} of that: take more steps than {self.steps}.")
 
     def __str__(self) -> str:
-        told = ", ".join(f"{word} {v:+.2f}".replace("-", "−") for word, v in zip(self.words, self.values, strict=True))
+        told = ", ".join(f"“{w}” {_number(v, '+')}" for w, v in zip(self.words, self.values, strict=True))
         return " ".join((self._head(), f"{told}.", *self._remarks()))
 
     __repr__ = __str__
@@ -142,6 +142,7 @@ def token_attribution(
             do='Take a text model, e.g. load("minilm", classes=2), or pass transform=TextTransform(tokenizer).',
         )
     chain = dict(stages(model).named_children())
+    check_head(chain)
     tokens = transform([text])
     check_positions(model, tokens.x.shape[1])
     tokens = tokens.to(model_device(model))
@@ -202,4 +203,4 @@ def _by_word(text: str, offsets, added: list[float]):
 
 
 def _number(value: float, sign: str = "") -> str:
-    return f"{value:{sign}.2f}".replace("-", "−")
+    return f"{round(value, 2) + 0.0:{sign}.2f}".replace("-", "−")  # + 0.0 makes -0 a plain 0

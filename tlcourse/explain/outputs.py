@@ -30,17 +30,23 @@ def shares(model: nn.Module, x) -> torch.Tensor:
         run = stages(model)  # a Hugging Face classifier does not take Tokens; its chain does
     except CourseError:
         run = model
-    head = dict(run.named_children()).get("head") if run is not model else None
+    if run is not model:
+        check_head(dict(run.named_children()))
+    if isinstance(x, torch.Tensor) and x.is_floating_point():
+        x = x.to(precision_of([model]))
+    with torch.no_grad(), evaluating(nn.ModuleList([model, run])):
+        return scores(run(x.to(model_device(model)))).softmax(1).cpu()
+
+
+def check_head(chain: dict[str, nn.Module]) -> None:
+    """Say so when a chain's head has no weights: then it names no classes."""
+    head = chain.get("head")
     if head is not None and not any(True for _ in head.parameters()):
         raise CourseError(
             "The model has no head, so it names no classes.",
             why="What comes out is the item's vector of features.",
             do='Load it with a head, e.g. load("minilm", classes=data.classes), and train that.',
         )
-    if isinstance(x, torch.Tensor) and x.is_floating_point():
-        x = x.to(precision_of([model]))
-    with torch.no_grad(), evaluating(nn.ModuleList([model, run])):
-        return scores(run(x.to(model_device(model)))).softmax(1).cpu()
 
 
 def scores(y) -> torch.Tensor:

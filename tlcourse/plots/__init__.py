@@ -14,6 +14,7 @@ from tlcourse.plots.plot import Plot
 from tlcourse.plots.predictions import prediction
 from tlcourse.plots.prices import strategies
 from tlcourse.plots.sweeps import rates, sweep
+from tlcourse.plots.tokens import tokens
 
 __all__ = [
     "Plot",
@@ -35,5 +36,6 @@ __all__ = [
     "stages",
     "strategies",
     "sweep",
+    "tokens",
     "transfer",
 ]
