@@ -10,7 +10,7 @@ from tlcourse.exercises import exercise
 SIGNATURES = {
     "09.1": "a_distance(said, true)",
     "09.2": "nearest_prototype(few, labels, new)",
-    "09.3": "pseudo_label(model, items, threshold)",
+    "09.3": "surest(model, items, threshold)",
 }
 
 

@@ -71,13 +71,13 @@ def nearest_prototype(few, labels, new):
 PSEUDO = Exercise(
     name="09.3",
     title="Labels of one's own",
-    task="Write `pseudo_label(model, items, threshold)`. `model` turns `items.x`, `[n, 4]`, into scores `[n, 3]`. "
+    task="Write `surest(model, items, threshold)`. `model` turns `items.x`, `[n, 4]`, into scores `[n, 3]`. "
     "Return two tensors: the rows of `items.x` whose answer is sure, its largest share (softmax) at least `threshold`, "
     "in their order; and the classes that the model gives them. `items.y` is for the test: do not read it. Do not "
     'change the model\'s weights. `model, items = exercise("09.3").material()` lends you both.',
-    stub="def pseudo_label(model, items, threshold):\n    ...",
-    answers=("pseudo_label",),
-    judge=judges_09_pseudo.surest,
+    stub="def surest(model, items, threshold):\n    ...",
+    answers=("surest",),
+    judge=judges_09_pseudo.sure_answers,
     make=judges_09_pseudo.model_and_items,
     why="What the model is sure of is right more often than the rest, so it may teach. The price: what it is surely "
     "wrong about is taught as well, and no label tells. `tlcourse.pseudo_label(model, data, confidence=0.9)` does the "
@@ -90,7 +90,7 @@ PSEUDO = Exercise(
     code="""
 import torch
 
-def pseudo_label(model, items, threshold):
+def surest(model, items, threshold):
     # only asked, not trained: no gradients, no dropout
     with torch.no_grad():
         scores = model.eval()(items.x)

@@ -39,7 +39,7 @@ def model_and_items():
     return model, Unlabelled(x, y)
 
 
-def surest(pseudo_label) -> None:
+def sure_answers(surest) -> None:
     """09.3: the items whose largest share reaches the threshold, with the model's own answers as labels."""
     import torch
 
@@ -47,7 +47,7 @@ def surest(pseudo_label) -> None:
         for threshold in (0.9, 0.7):
             model, items = model_and_items()
             before = {name: t.clone() for name, t in model.state_dict().items()}
-            kept, y = _pair(call(pseudo_label, model, items, threshold))
+            kept, y = _pair(call(surest, model, items, threshold))
             if items.read:
                 raise NotYet(
                     "Your function reads `items.y`. Nobody has labelled these items; the labels are there for the test "
@@ -58,7 +58,7 @@ def surest(pseudo_label) -> None:
             _judge(kept, y, items.x, *_shares(model, items.x), threshold)
         model, items = model_and_items()
         model.train()
-        kept, y = _pair(call(pseudo_label, model, items, 0.7))
+        kept, y = _pair(call(surest, model, items, 0.7))
         model.eval()
         shares, _ = _shares(model, items.x)
         right = shares.max(1).values >= 0.7

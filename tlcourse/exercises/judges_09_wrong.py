@@ -13,7 +13,7 @@ def _named(*lines: str) -> str:
 
 
 def _sure(*lines: str) -> str:
-    return "import torch\n\ndef pseudo_label(model, items, threshold):\n" + "".join(f"    {line}\n" for line in lines)
+    return "import torch\n\ndef surest(model, items, threshold):\n" + "".join(f"    {line}\n" for line in lines)
 
 
 _RATES = "e = (wrong[true == 0].mean() + wrong[true == 1].mean()) / 2"
