@@ -123,8 +123,12 @@ def adapt(
                 watcher=looks_on,
                 settings=settings,
             )
-            with one_thread(near.light):
-                run.go()
+            try:
+                with one_thread(near.light):
+                    run.go()
+            except KeyboardInterrupt:  # the norms must not be left half of one domain, half of the other
+                _settle(model, kept.valid)
+                raise
             _settle(model, kept.valid)
     except KeyboardInterrupt:
         history.interrupted = True

@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from tlcourse.adaptation.clouds import blind, points
+from tlcourse.adaptation.clouds import blind, clouds, points
 from tlcourse.errors import CourseError, real_number, whole_number
 from tlcourse.features import Features
 from tlcourse.optimization.heads import Head, best_head
@@ -67,12 +67,13 @@ def pseudo_label(model, data, *, share: float = 0.5, confidence: float = 0.0):
     return replace(hidden, y=y)[chosen]
 
 
-def self_train(labelled: Features, unlabelled: Features, *, rounds: int = 5, decay: float = 0.5) -> Head:
+def self_train(labelled: Features, unlabelled: Features, *, rounds: int = 5, decay: float = 0.1) -> Head:
     """A head that learns from labelled items, then in rounds also from its own surest answers on unlabelled ones.
 
     In round r of R the surest r / R of each class that the last head saw join in; labelled and pseudo-labelled items
     have half of the say each. In the end every unlabelled item has a pseudo-label. Nothing is drawn, so there is no
-    seed.
+    seed. A first head that is off for a whole domain believes its own errors more from round to round: where domains
+    differ, `align` the unlabelled items before.
 
     Arguments:
         labelled: features with labels: a source domain, or the few labelled items of the same one.
@@ -93,12 +94,7 @@ def self_train(labelled: Features, unlabelled: Features, *, rounds: int = 5, dec
     rounds = whole_number("rounds", rounds, 0)
     if not isinstance(labelled, Features) or not isinstance(unlabelled, Features):
         raise CourseError("Self-training here reads features.", do="Extract them first: extract(model, data).")
-    points(labelled, unlabelled)
-    for part in (labelled, unlabelled):
-        if not part.x.isfinite().all():
-            raise CourseError(
-                "The features hold NaN or infinite values.", do="Extract them in float32, and check the data."
-            )
+    clouds(*points(labelled, unlabelled))  # says so when the two do not go together
     head = best_head(labelled, decay=decay)
     for number in range(1, rounds + 1):
         guessed = pseudo_label(head, unlabelled, share=number / rounds)
@@ -120,7 +116,13 @@ def _scores(model, data) -> torch.Tensor:
     if isinstance(model, Head):
         if not isinstance(data, Features):
             raise CourseError("A head reads features.", do="Extract them first: extract(model, data).")
-        return model.logits(data.flat()[0])
+        x = data.flat()[0]
+        if x.shape[1] != len(model.centre):
+            raise CourseError(
+                f"The head reads {len(model.centre)} numbers an item; these features have {x.shape[1]}.",
+                do="Extract them with the same model at the same stage.",
+            )
+        return model.logits(x)
     if isinstance(model, nn.Module):
         return predicted(Source(model, data))
     raise CourseError(
