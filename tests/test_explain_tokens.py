@@ -29,6 +29,14 @@ def tokenizer():
     return PreTrainedTokenizerFast(tokenizer_object=made, pad_token="[PAD]", unk_token="[UNK]")
 
 
+class Cut(Letters):
+    """A transform that does not use the tokenizer that it has."""
+
+    @property
+    def tokenizer(self):
+        return tokenizer()
+
+
 def net(seed=0, most=24, strong=30.0) -> nn.Module:
     """A small text classifier whose score is far from linear."""
     model = text_net(seed)
@@ -153,6 +161,7 @@ def test_other_classes_have_other_words():
         (net(), TEXT, 0, {"transform": Letters()}, "no tokenizer"),
         (net(most=60), "good " * 50, 0, {}, "positions for 32"),
         (net(), "\u200b", 0, {}, "no word"),
+        (net(), TEXT, 0, {"transform": Cut()}, "other tokens of the text"),
     ],
 )
 def test_what_it_refuses(model, text, target, options, says):
@@ -194,7 +203,8 @@ def test_a_gap_that_matters_is_told():
 def test_the_figure_tells_the_same_in_words():
     plot = plots.tokens(made())
     assert plot.alt == "bad & worse: score 0.25, 0.75 below that of a blank text. “<b>So</b>” +0.50, “dull” −1.25."
-    texts = [t.get_text() for ax in plot.figure.axes for t in ax.texts]
+    (ax,) = plot.figure.axes
+    texts = [t.get_text() for t in (*ax.texts, *ax.get_yticklabels())]
     assert "<b>So</b>" in texts and "+0.50" in texts and "−1.25" in texts
     with pytest.raises(CourseError, match="token_attribution"):
         plots.tokens("good")

@@ -78,7 +78,11 @@ def test_a_head_for_the_targets_own_classes_is_none_of_a_source():
     net = image_net()
     net.classes = CLASSES
     table = compare([net], images())
-    assert np.isnan(table["leep"].iloc[0]) and table.index.tolist() == ["model 0"]
+    assert (
+        np.isnan(table["leep"].iloc[0])
+        and np.isnan(table.loc["model 0"]["leep"])
+        and table.index.tolist() == ["model 0"]
+    )
 
 
 def test_texts_and_a_model_without_a_head():

@@ -144,10 +144,15 @@ def token_attribution(
     chain = dict(stages(model).named_children())
     check_head(chain)
     tokens = transform([text])
-    check_positions(model, tokens.x.shape[1])
-    tokens = tokens.to(model_device(model))
     places = tokenizer(text, truncation=True, max_length=getattr(transform, "max_length", None),
                        return_offsets_mapping=True, return_special_tokens_mask=True)  # fmt: skip
+    if not isinstance(tokens, Tokens) or tokens.x.shape[1] != len(places["input_ids"]):
+        raise CourseError(
+            "The transform makes other tokens of the text than its tokenizer does.",
+            do="Pass transform=TextTransform(tokenizer), which makes the same.",
+        )
+    check_positions(model, tokens.x.shape[1])
+    tokens = tokens.to(model_device(model))
     special = torch.tensor(places["special_tokens_mask"], dtype=torch.bool, device=tokens.x.device)
     first, *rest = chain.values()
 

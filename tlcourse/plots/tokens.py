@@ -42,15 +42,16 @@ def tokens(made) -> Plot:
             ax.barh(y[chosen], bars[chosen], height=0.66, edgecolor="white", linewidth=0, **look)
         most = max(float(np.abs(bars).max(initial=0)), 1e-9)
         low, high = min(bars.min(initial=0), 0), max(bars.max(initial=0), 0)
-        names_at = low - 0.17 * most
-        for i, (name, value) in enumerate(zip(names, bars, strict=True)):
-            ax.text(names_at, i, name, ha="right", va="center", size=10.5)
+        for i, value in enumerate(bars):
             text = f"{value:+.2f}".replace("-", "−")
             at, side = (value, "left") if value >= 0 else (value, "right")
             ax.annotate(text, (at, i), (4 if value >= 0 else -4, 0), textcoords="offset points", ha=side, va="center",
                         size=9.5, color=MUTED)  # fmt: skip
         ax.axvline(0, color=MUTED, lw=1)
-        ax.set(ylim=(len(shown) - 0.4, -0.6), xlim=(low - 0.2 * most, high + 0.2 * most), yticks=[])
+        left, right = (end + sign * 0.28 * most if end else sign * 0.02 * most for end, sign in ((low, -1), (high, 1)))
+        ax.set(ylim=(len(shown) - 0.4, -0.6), xlim=(left, right))  # with room for the numbers beside the bars
+        ax.set_yticks(y, labels=names)
+        ax.tick_params(axis="y", length=0)
         ax.spines["left"].set_visible(False)
         ax.set_xlabel(f"adds to the score of {shorten(made.target, 30)}")
         few = f"the {len(shown)} words of {len(values)} that count most" if len(shown) < len(values) else "each word"

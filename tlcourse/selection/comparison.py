@@ -38,7 +38,7 @@ def compare(models, data, *, stage: str = "pool", folds: int = 5, seed: int = 0,
       a head of its source.
     - `linear probe`, `knn`: accuracy.
     - `seconds`: for the features (the time of reading them, where they were kept) and all that is in the row.
-    - `parameters`: of the stages up to `stage`; missing where only features were given.
+    - `parameters`: of the stages up to `stage`; NaN where only features were given.
 
     Scores of different data cannot be compared, only their order on the same data. Raises `CourseError` for the test
     split, classes with one item, and features of other items.
@@ -66,8 +66,7 @@ def compare(models, data, *, stage: str = "pool", folds: int = 5, seed: int = 0,
             row["linear probe"] = _crossed(linear_probe, features, parts)
             row["knn"] = _crossed(knn_probe, features, parts)
         rows[name] = {**row, "seconds": cost.seconds, "parameters": parameters}
-    table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("model")
-    return table.astype({"parameters": "Int64"})
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("model")
 
 
 def _items(data):
@@ -144,7 +143,7 @@ def _read(name: str, model, data, stage: str, cache: bool):
                 f"The features called {name!r} are of other items than the data.",
                 do="Extract them from the same split that you pass: extract(model, data).",
             )
-        return model, None, None
+        return model, None, np.nan
     model = load(model) if isinstance(model, str) else model
     chain = dict(stages(model).named_children())
     if stage not in chain:
