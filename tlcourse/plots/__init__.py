@@ -15,6 +15,7 @@ from tlcourse.plots.plot import Plot
 from tlcourse.plots.predictions import prediction
 from tlcourse.plots.prices import strategies
 from tlcourse.plots.sweeps import rates, sweep
+from tlcourse.plots.tasks import tasks
 
 __all__ = [
     "Plot",
@@ -37,5 +38,6 @@ __all__ = [
     "stages",
     "strategies",
     "sweep",
+    "tasks",
     "transfer",
 ]

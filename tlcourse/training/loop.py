@@ -155,7 +155,7 @@ def fit(
                 said.append("The device's memory was too small for a batch, so each went through in two halves.")
             history.note = " ".join(said)
     except KeyboardInterrupt:
-        history.interrupted, history.note = True, _where(history, epochs, run)
+        history.interrupted, history.note = True, where_stopped(history, epochs, run)
         note_interrupt()
         print(history.note)
     finally:
@@ -167,7 +167,8 @@ def _held_out(model: nn.Module, valid, kept) -> Source | None:
     return None if valid is None else Source(model, kept, training=True, made_now=kept is not valid)
 
 
-def _where(history: History, epochs: int, run: Run | None) -> str:
+def where_stopped(history: History, epochs: int, run: Run | None) -> str:
+    """How far an interrupted run had come, for its note."""
     if run is None:
         return "Interrupted before the first step, while the frozen stages were computed. The model is as it was."
     where = f"in epoch {len(history) + 1} of {epochs}, after {run.done} of its {run.steps} batches"

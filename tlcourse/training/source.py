@@ -97,6 +97,12 @@ class Source:
 
 def check_outputs(logits: torch.Tensor, data) -> None:
     """Say so when a model's outputs cannot be the data's classes."""
+    if not isinstance(logits, torch.Tensor):
+        raise CourseError(
+            f"The model gives a {type(logits).__name__} for a batch, not a tensor of class scores.",
+            why="It has several heads, or its own kind of output.",
+            do="Train and score a MultiTask network with fit_tasks(...) and evaluate_tasks(...).",
+        )
     if logits.ndim != 2 or logits.shape[1] != len(data.classes):
         raise CourseError(
             f"The model gives {list(logits.shape[1:])} numbers an item; the data have {len(data.classes)} classes.",

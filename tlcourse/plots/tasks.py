@@ -1,0 +1,105 @@
+"""`tasks`: losses and scores of several tasks that were trained together, and what each loss counted."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tlcourse.errors import CourseError
+from tlcourse.plots.inputs import numbers
+from tlcourse.plots.plot import COLOURS, LINES, MARKERS, MUTED, Plot, drawing, end_labels
+from tlcourse.plots.words import counted, listed, number, plain
+
+APART = 30  # values that differ by a factor of more than this are drawn on a log scale
+
+
+def tasks(history) -> Plot:
+    """Loss and score of each task by epoch, for training and validation, and the weights of the losses.
+
+    Arguments:
+        history: what `fit_tasks` returned.
+
+    Returns a `Plot`. Raises `CourseError` for a history of one task as `fit` returns it, or without an epoch.
+
+    >>> from tlcourse.multitask import TaskHistory
+    >>> row = {"epoch": 1, "digit_loss": 2.0, "digit_accuracy": 0.1, "digit_weight": 1.0}
+    >>> later = {"epoch": 2, "digit_loss": 0.5, "digit_accuracy": 0.8, "digit_weight": 1.0}
+    >>> tasks(TaskHistory([row, later], tasks=("digit",), metrics={"digit": "accuracy"}))
+    1 task over 2 epochs, weighting equal. digit: training loss 2 to 0.500; training accuracy 0.100 to 0.800; weight 1.
+
+    Chapter 05.
+    """
+    names = tuple(getattr(history, "tasks", ()))
+    if not names:
+        raise CourseError(
+            "This is no history of several tasks.",
+            do="Pass what fit_tasks returned; plots.history draws what fit returned.",
+        )
+    if not len(history):
+        raise CourseError(
+            "This history has no epoch.", why="Nothing was trained yet, or it stopped in the first epoch."
+        )
+    table = history.to_frame()
+    epochs = numbers(table["epoch"], "epochs")
+    curves = {name: numbers(table[name].to_numpy(dtype=float), name, missing=True) for name in table if name != "phase"}
+    with drawing(height=5.6 + 0.12 * len(names)) as figure:
+        grid = figure.add_gridspec(2, 2, height_ratios=(3, 2))
+        panels = (("Loss", grid[0, 0]), ("Score", grid[0, 1]), ("Weight of the loss", grid[1, :]))
+        for title, place in panels:
+            ax, ends, seen = figure.add_subplot(place), [], []
+            for i, task in enumerate(names):
+                for column, word in _columns(history, task, title):
+                    if column in curves and np.isfinite(curves[column]).any():
+                        ends = [*ends[: i + 1], _line(ax, epochs, curves[column], i, word)]
+                        seen.append(curves[column])
+                label = f"{plain(task)} {plain(history.metrics.get(task, ''))}" if title == "Score" else plain(task)
+                ends = [*ends[:i], *((*end[:2], label, end[2]) for end in ends[i:][-1:])]
+            _axes(ax, epochs, seen, title)
+            end_labels(ax, ends, 3.0 if place is not panels[2][1] else 1.5)
+        if any(f"valid_{task}_loss" in curves for task in names):
+            figure.supxlabel("Solid, filled marks: validation. Dashed, open marks: training.", size=10, color=MUTED)
+    words = f"{counted(len(names), 'task')} over {counted(len(epochs), 'epoch')}, weighting {history.weighting}."
+    return Plot(figure, " ".join([words, *(_tell(history, task, curves) for task in names)]))
+
+
+def _columns(history, task: str, title: str) -> list[tuple[str, str]]:
+    """The columns of a task that a panel draws, each with what it was measured on; the last one is named."""
+    if title.startswith("Weight"):
+        return [(f"{task}_weight", "weight")]
+    what = "loss" if title == "Loss" else history.metrics.get(task, "score")
+    return [(f"{task}_{what}", "training"), (f"valid_{task}_{what}", "validation")]
+
+
+def _line(ax, epochs, values, i: int, word: str) -> tuple[float, float, str]:
+    ok, colour, dashed = np.isfinite(values), COLOURS[i % len(COLOURS)], word == "training"
+    style = "--" if dashed else LINES[i % len(LINES)] if word == "weight" else "-"
+    ax.plot(
+        epochs[ok], values[ok], color=colour, linestyle=style, marker=MARKERS[i % len(MARKERS)],
+        markerfacecolor="white" if dashed else colour, markevery=max(1, int(ok.sum()) // 12),
+    )  # fmt: skip
+    return epochs[ok][-1], values[ok][-1], colour
+
+
+def _axes(ax, epochs, seen, title: str) -> None:
+    values = np.concatenate(seen) if seen else np.ones(1)
+    values = values[np.isfinite(values)]
+    wide = values.min() > 0 and values.max() > APART * values.min()
+    if wide:
+        ax.set_yscale("log")
+    last, first = epochs.max(), epochs.min()
+    ax.set_xticks(np.arange(first, last + 1, max(1, int(np.ceil((last - first) / 6)))))
+    ax.set_xlabel("epoch")
+    ax.set_title(f"{title} (log scale)" if wide else title)
+    ax.grid(axis="y")
+
+
+def _tell(history, task: str, curves) -> str:
+    parts = []
+    for title in ("Loss", "Score", "Weight"):
+        for column, word in _columns(history, task, title):
+            if column in curves and np.isfinite(curves[column]).any():
+                values = curves[column][np.isfinite(curves[column])]
+                what = column.removeprefix("valid_").removeprefix(f"{task}_")
+                name = "weight" if word == "weight" else f"{word} {what.replace('_', ' ')}"
+                ends = [number(values[0]), number(values[-1])]
+                parts.append(f"{name} {' to '.join(dict.fromkeys(ends))}")
+    return f"{plain(task)}: {listed(['; '.join(parts)])}."
