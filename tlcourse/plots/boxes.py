@@ -34,7 +34,7 @@ def boxes(x, true=None, predicted=None, *, labels=None, predictions=None, classe
 
     >>> import numpy as np
     >>> boxes(np.zeros((1, 1, 8, 8), "uint8"), [[0, 0, 4, 4]], [[0, 0, 4, 8]])
-    1 image, 8 by 8 pixels. Solid: true boxes, dashed: predicted ones. They agree (IoU) by 0.50 on average, from 0.50 ...
+    1 image, 8 by 8 pixels. Solid: true boxes, dashed: predicted ones. They agree (IoU) by 0.50 on ...
 
     Chapter 05.
     """
