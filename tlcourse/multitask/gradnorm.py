@@ -55,23 +55,30 @@ class GradNorm(Equal):
         return sum(self.w[task].detach() * loss for task, loss in losses.items())
 
     def backward(self, losses):
-        tasks = list(losses)
+        if len(losses) > 1:  # a task by itself has no pace to be compared
+            slopes = self._slopes(losses)
+        total = super().backward(losses)
+        if len(losses) > 1:
+            self._move(slopes)
+        return total
+
+    def _slopes(self, losses) -> dict[str, torch.Tensor]:
         for task, loss in losses.items():
             self.first.setdefault(task, loss.detach().clamp_min(torch.finfo(loss.dtype).tiny))
         # G is w |grad L| with w > 0, so its slope in w is |grad L|: no second pass through the graph is needed
         norms = torch.stack([flat_gradient(loss, self.last).norm() for loss in losses.values()])
-        w = torch.stack([self.w[task].detach() for task in tasks])
-        pace = torch.stack([losses[task].detach() / self.first[task] for task in tasks])
+        w = torch.stack([self.w[task].detach() for task in losses])
+        pace = torch.stack([loss.detach() / self.first[task] for task, loss in losses.items()])
         pace = pace / pace.mean().clamp_min(torch.finfo(pace.dtype).tiny)
         target = (w * norms).mean() * pace**self.alpha
-        slopes = torch.sign(w * norms - target) * norms
-        total = super().backward(losses)
-        for task, slope in zip(tasks, slopes, strict=True):
+        return dict(zip(losses, torch.sign(w * norms - target) * norms, strict=True))
+
+    @torch.no_grad()
+    def _move(self, slopes) -> None:
+        for task, slope in slopes.items():
             self.w[task].grad = slope
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)  # a task without labels in the next batch keeps its weight
-        with torch.no_grad():
-            w = torch.stack(list(self.w.values())).clamp_min(FLOOR)
-            for parameter, value in zip(self.w.values(), w * (len(w) / w.sum()), strict=True):
-                parameter.copy_(value)
-        return total
+        w = torch.stack(list(self.w.values())).clamp_min(FLOOR)
+        for parameter, value in zip(self.w.values(), w * (len(w) / w.sum()), strict=True):
+            parameter.copy_(value)

@@ -82,7 +82,7 @@ def present(values: torch.Tensor) -> torch.Tensor:
     (tensor([ True, False]), tensor([ True, False]))
     """
     if values.is_floating_point():
-        return ~values.isnan().reshape(len(values), -1).any(1)
+        return ~values.isnan().unsqueeze(1).flatten(1).any(1)
     return values >= 0
 
 
@@ -111,7 +111,7 @@ def _read(task: str, values, n: int) -> torch.Tensor:
             )
         return values
     values = values.float()
-    gaps = values.isnan().reshape(n, -1)
+    gaps = values.isnan().unsqueeze(1).flatten(1)
     partly = gaps.any(1) & ~gaps.all(1)
     if partly.any():
         raise CourseError(

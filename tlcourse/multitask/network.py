@@ -138,9 +138,7 @@ def _until(backbone: nn.Module, chain: Mapping, at: str | None) -> list[str]:
 
 def _check(heads, trunk, shared: list[str]) -> None:
     if not isinstance(heads, Mapping) or not heads:
-        raise CourseError(
-            "A multi-task network needs a head for each task.", do='Pass e.g. {"digit": 10, "box": 4}.'
-        )
+        raise CourseError("A multi-task network needs a head for each task.", do='Pass e.g. {"digit": 10, "box": 4}.')
     for task, head in heads.items():
         taken = not isinstance(task, str) or not task or "." in task or hasattr(nn.ModuleDict(), task)
         if taken:

@@ -26,8 +26,8 @@ def shared_cost(model: MultiTask, data) -> pd.DataFrame:
         data: a `Split`, or a `TaskData` of one; its first item is sent through, of texts the longest one.
 
     Returns a table with the rows `shared`, one for each task alone, and `separate`, the sum of these. Columns:
-    `parameters`; `MFLOPs`, millions of operations of one item's way through the whole network; `frozen MFLOPs`, those of
-    them that lie before the frozen boundary, which training pays once; `share`, MFLOPs as a share of `separate`.
+    `parameters`; `MFLOPs`, millions of operations of one item's way through the whole network; `frozen MFLOPs`, those
+    of them that lie before the frozen boundary, which training pays once; `share`, MFLOPs as a share of `separate`.
 
     >>> from tlcourse import load, load_dataset
     >>> model = MultiTask(load("efficientnet-lite0", classes=2, pretrained=False, size=32), {"face": 2, "age": 1})
@@ -68,5 +68,3 @@ def _counted(stage: nn.Module, x):
     with FlopCounterMode(display=False) as counter:
         y = stage(x)
     return counter.get_total_flops(), y
-
-

@@ -56,8 +56,8 @@ def fit_tasks(
 ) -> TaskHistory:
     """Train the stages of a multi-task network that are not frozen, on all its tasks at once, in place.
 
-    As in `fit`, what the frozen first stages give is computed once and kept where that pays. A task that has no label in
-    a batch adds nothing to that step. It computes in float32.
+    As in `fit`, what the frozen first stages give is computed once and kept where that pays. A task that has no label
+    in a batch adds nothing to that step. It computes in float32.
 
     Arguments:
         model: a `MultiTask` network, frozen as far as you like.

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from tlcourse.errors import CourseError
 from tlcourse.plots.inputs import numbers
-from tlcourse.plots.plot import COLOURS, LINES, MARKERS, MUTED, Plot, drawing, end_labels
-from tlcourse.plots.words import counted, listed, number, plain
+from tlcourse.plots.plot import COLOURS, MARKERS, MUTED, Plot, drawing, end_labels
+from tlcourse.plots.words import counted, number, plain
 
 APART = 30  # values that differ by a factor of more than this are drawn on a log scale
 
@@ -47,12 +48,11 @@ def tasks(history) -> Plot:
         for title, place in panels:
             ax, ends, seen = figure.add_subplot(place), [], []
             for i, task in enumerate(names):
-                for column, word in _columns(history, task, title):
-                    if column in curves and np.isfinite(curves[column]).any():
-                        ends = [*ends[: i + 1], _line(ax, epochs, curves[column], i, word)]
-                        seen.append(curves[column])
-                label = f"{plain(task)} {plain(history.metrics.get(task, ''))}" if title == "Score" else plain(task)
-                ends = [*ends[:i], *((*end[:2], label, end[2]) for end in ends[i:][-1:])]
+                drawn = [(curves[c], word) for c, word in _columns(history, task, title) if _any(curves, c)]
+                lines = [_line(ax, epochs, values, i, word) for values, word in drawn]
+                label = f"{task} {history.metrics.get(task, '')}" if title == "Score" else task
+                ends += [(x, y, plain(label), colour) for x, y, colour in lines[-1:]]
+                seen += [values for values, _ in drawn]
             _axes(ax, epochs, seen, title)
             end_labels(ax, ends, 3.0 if place is not panels[2][1] else 1.5)
         if any(f"valid_{task}_loss" in curves for task in names):
@@ -69,11 +69,14 @@ def _columns(history, task: str, title: str) -> list[tuple[str, str]]:
     return [(f"{task}_{what}", "training"), (f"valid_{task}_{what}", "validation")]
 
 
+def _any(curves, column: str) -> bool:
+    return column in curves and bool(np.isfinite(curves[column]).any())
+
+
 def _line(ax, epochs, values, i: int, word: str) -> tuple[float, float, str]:
     ok, colour, dashed = np.isfinite(values), COLOURS[i % len(COLOURS)], word == "training"
-    style = "--" if dashed else LINES[i % len(LINES)] if word == "weight" else "-"
     ax.plot(
-        epochs[ok], values[ok], color=colour, linestyle=style, marker=MARKERS[i % len(MARKERS)],
+        epochs[ok], values[ok], color=colour, linestyle="--" if dashed else "-", marker=MARKERS[i % len(MARKERS)],
         markerfacecolor="white" if dashed else colour, markevery=max(1, int(ok.sum()) // 12),
     )  # fmt: skip
     return epochs[ok][-1], values[ok][-1], colour
@@ -85,6 +88,9 @@ def _axes(ax, epochs, seen, title: str) -> None:
     wide = values.min() > 0 and values.max() > APART * values.min()
     if wide:
         ax.set_yscale("log")
+        ax.yaxis.set_major_locator(LogLocator(subs=(1, 3)))
+        ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        ax.yaxis.set_minor_formatter(NullFormatter())
     last, first = epochs.max(), epochs.min()
     ax.set_xticks(np.arange(first, last + 1, max(1, int(np.ceil((last - first) / 6)))))
     ax.set_xlabel("epoch")
@@ -96,10 +102,10 @@ def _tell(history, task: str, curves) -> str:
     parts = []
     for title in ("Loss", "Score", "Weight"):
         for column, word in _columns(history, task, title):
-            if column in curves and np.isfinite(curves[column]).any():
+            if _any(curves, column):
                 values = curves[column][np.isfinite(curves[column])]
                 what = column.removeprefix("valid_").removeprefix(f"{task}_")
                 name = "weight" if word == "weight" else f"{word} {what.replace('_', ' ')}"
                 ends = [number(values[0]), number(values[-1])]
                 parts.append(f"{name} {' to '.join(dict.fromkeys(ends))}")
-    return f"{plain(task)}: {listed(['; '.join(parts)])}."
+    return f"{plain(task)}: {'; '.join(parts)}."

@@ -29,8 +29,9 @@ def diverged(epoch, done, finite_logits, source, index, lr, history, task="") ->
     else:
         why = "The outputs overflow at the first step: the input has another scale than the weights expect."
         do = "Use the model's own transform."
+    whose = f" of task {task!r}" if task else ""
     error = Diverged(
-        f"The loss{f' of task {task!r}' if task else ''} is not a number in epoch {epoch}, after {done} batches; training stopped.",
+        f"The loss{whose} is not a number in epoch {epoch}, after {done} batches; training stopped.",
         why=why,
         do=f"{do} The epochs so far are in the error's .history.",
     )
