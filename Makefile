@@ -26,6 +26,9 @@ CELL_SECONDS := 600
 help: ## list what can be made
 	@echo "make lab        install, fetch weights and data, open the course in JupyterLab"
 	@echo "make test       install, fetch, then check everything: lint, unit tests, doctests, every notebook"
+	@echo "make lint       a part of it: style, and whether notebooks/ is what chapters/ say"
+	@echo "make unit       a part of it: unit tests, doctests, browser tests (PYTEST_ARGS chooses)"
+	@echo "make nbval      a part of it: every notebook, with the network blocked"
 	@echo "make notebooks  make notebooks/ from chapters/"
 	@echo "make bench      install five other trainers beside this one, compare them for two to three hours, write benchmarks/"
 	@echo "make clean      remove the environment and what tests leave (fetched weights stay: tlcourse fetch --clear all)"

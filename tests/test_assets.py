@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from tlcourse import assets, settings
 from tlcourse.assets import catalogue, download, store
+from tlcourse.datasets import DATASETS
 from tlcourse.errors import CourseError, UnknownName
 
 
@@ -140,6 +142,31 @@ def test_folder_fetches_what_is_missing(course):
     assert assets.state("weights") == "missing"
     assert (assets.folder("weights") / "weights.bin").exists()
     assert assets.state("weights") == "cached"
+
+
+def test_fetching_for_a_chapter_brings_what_its_cells_load(repository, monkeypatch):
+    used, needs = {}, {}
+    for asset in catalogue.registry().values():
+        if asset.profile == "small":
+            used |= {number: used.get(number, set()) | {asset.name} for number in asset.used_by}
+    for name in DATASETS:  # what a data set opens is seen while it is opened
+        seen = needs.setdefault(name, set())
+        with monkeypatch.context() as patch:
+            for function in ("file", "folder"):
+                real = getattr(assets, function)
+                patch.setattr(
+                    assets, function, lambda asset, *path, real=real, seen=seen: seen.add(asset) or real(asset, *path)
+                )
+            DATASETS[name]()
+    loads = re.compile(r"""\b(load|folder|load_dataset)\("([\w-]+)\"""")
+    for path in sorted((repository / "chapters").glob("*.md")):
+        number = re.match(r"\d\d(-\d)?", path.name)[0]
+        text = path.read_text(encoding="utf-8")
+        wanted = {"photographs"} if "photograph(" in text else set()
+        for call, name in loads.findall(text):
+            wanted |= needs[name] if call == "load_dataset" else {name}
+        assert wanted, path.name
+        assert wanted <= used.get(number, set()), f"chapter {number} needs {wanted - used[number]}"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX permissions")

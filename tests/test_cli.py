@@ -146,10 +146,35 @@ def test_lab_finds_the_clone_from_a_folder_inside_it(tmp_path, monkeypatch, caps
     for name in ("chapters", "notebooks", "tlcourse", "notebooks/deep"):
         (tmp_path / name).mkdir()
     (tmp_path / "tlcourse" / "__init__.py").write_text("")
+    notebook(tmp_path / "notebooks" / "00-start-here.ipynb", "1")
     monkeypatch.chdir(tmp_path / "notebooks" / "deep")
     assert cli.main(["lab", "--check"]) == 0
     plan = json.loads(capsys.readouterr().out)
-    assert plan["folder"] == str(tmp_path / "notebooks") and plan["url"].endswith("/lab?token=...")
+    assert plan["folder"] == str(tmp_path / "tlcourse-notebooks")
+    assert plan["url"].endswith("/lab/tree/00-start-here.ipynb?token=...")
+    assert lab.find() == tmp_path / "notebooks", "what is run and tested is not the learner's copy"
+
+
+def test_a_notebook_that_was_only_run_gets_the_newer_one_and_keeps_its_outputs_until_then(tmp_path):
+    source, work = tmp_path / "notebooks", tmp_path / "work"
+    notebook(source / "00.ipynb", "1 + 1")
+    assert lab.unpack(source, work) == []
+    ran = nbformat.read(work / "00.ipynb", as_version=4)
+    ran.cells[0].outputs = [nbformat.v4.new_output("stream", text="2")]
+    ran.cells[0].execution_count, ran.metadata["language_info"] = 1, {"name": "python", "version": "3.13"}
+    nbformat.write(ran, work / "00.ipynb")
+    before = (work / "00.ipynb").read_bytes()
+    assert lab.unpack(source, work) == [] and (work / "00.ipynb").read_bytes() == before
+    notebook(source / "00.ipynb", "1 + 1", "a new cell")
+    assert lab.unpack(source, work) == []
+    assert (work / "00.ipynb").read_bytes() == (source / "00.ipynb").read_bytes()
+
+
+def test_lab_says_so_where_no_copy_can_be_made(tmp_path, monkeypatch):
+    notebook(tmp_path / "notebooks" / "00.ipynb", "1")
+    (tmp_path / "in the way").write_text("a file")
+    with pytest.raises(CourseError, match="cannot be copied"):
+        lab.unpack(tmp_path / "notebooks", tmp_path / "in the way")
 
 
 def test_lab_of_an_installed_package_unpacks_notebooks_and_keeps_a_learners_changes(tmp_path, monkeypatch, capsys):
@@ -159,14 +184,14 @@ def test_lab_of_an_installed_package_unpacks_notebooks_and_keeps_a_learners_chan
     monkeypatch.setattr(lab, "course_folder", lambda: None)
     monkeypatch.setattr(lab, "packaged", lambda: source)
     monkeypatch.chdir(tmp_path)
-    work = lab.find()
+    work = lab.workplace()
     assert work == tmp_path / "tlcourse-notebooks" and len(list(work.glob("*.ipynb"))) == 2
     (work / "00-start-here.ipynb").write_text("my own work")
     for name in ("00-start-here", "03-feature-extraction"):  # a newer course
         notebook(source / f"{name}.ipynb", name, "new")
     (source / "04-fine-tuning.ipynb").write_text("{}")
     capsys.readouterr()
-    assert lab.find() == work
+    assert lab.workplace() == work
     assert (work / "00-start-here.ipynb").read_text() == "my own work"
     assert "00-start-here.ipynb" in capsys.readouterr().err
     assert (work / "03-feature-extraction.ipynb").read_bytes() == (source / "03-feature-extraction.ipynb").read_bytes()
@@ -174,7 +199,7 @@ def test_lab_of_an_installed_package_unpacks_notebooks_and_keeps_a_learners_chan
     (work / lab.MANIFEST).write_text("not json")  # then nothing is known to be ours, and nothing is overwritten
     notebook(source / "03-feature-extraction.ipynb", "newer still")
     before = (work / "03-feature-extraction.ipynb").read_bytes()
-    lab.find()
+    lab.workplace()
     assert (work / "03-feature-extraction.ipynb").read_bytes() == before
 
 
@@ -224,6 +249,14 @@ def test_run_measures_a_notebook_and_leaves_the_file_alone(tmp_path, capsys):
     assert path.read_bytes() == before
     outputs = nbformat.read(tmp_path / "out" / "big.ipynb", as_version=4).cells[2].outputs
     assert outputs[0].text.strip() == sys.executable, "a kernel of this very Python"
+
+
+def test_a_copy_shows_the_figure_where_a_widget_was(tmp_path, capsys):
+    path = notebook(tmp_path / "w.ipynb", "from tlcourse import DescentExplorer; DescentExplorer()")
+    assert cli.main(["run", str(path), "--out", str(tmp_path / "out")]) == 0
+    made = nbformat.read(tmp_path / "out" / "w.ipynb", as_version=4)
+    assert "widgets" not in made.metadata, "a page made of it would fetch the widget's scripts from elsewhere"
+    assert "data:image/png" in made.cells[0].outputs[0].data["text/html"]
 
 
 def test_run_shows_the_failing_cell_and_goes_on(tmp_path, capsys):

@@ -40,6 +40,8 @@ CASES = {
 def test_nothing_moves(case, mode, tmp_path):
     make, data = CASES[case]
     net = make().train(mode)
+    for parameter in net.parameters():
+        parameter.grad = torch.ones_like(parameter) if parameter.requires_grad else None
     before, modes, held = snapshot(net), [m.training for m in net.modules()], frozen(net)
     torch.manual_seed(3)
     expected = torch.rand(2)
@@ -48,7 +50,7 @@ def test_nothing_moves(case, mode, tmp_path):
     assert torch.equal(torch.rand(2), expected), "random numbers were drawn"
     moved = changed(net, since=before)
     assert moved[["parameters moved", "buffers moved"]].to_numpy().sum() == 0
-    assert all(p.grad is None for p in net.parameters())
+    assert all(p.grad is None if not p.requires_grad else (p.grad == 1).all() for p in net.parameters())
     assert [m.training for m in net.modules()] == modes and frozen(net) == held
     assert predicted.trainable == trainable(net) and predicted.steps == max(1, -(-len(data) // 8))
     assert predicted.epoch > 0 and predicted.memory > 10 and (predicted.once > 0) == (predicted.boundary is not None)

@@ -118,7 +118,7 @@ def every_plot(names):
         "matrix": plots.matrix(
             {a: {b: v - w for b, w in few.items()} for a, v in few.items()}, xlabel=names[0], ylabel="b"
         ),
-        "tasks": plots.tasks(several(names)),
+        "tasks": plots.tasks(several(few)),
         "transfer": plots.transfer({n: ((n, "name it", "150"), (n, n, "none")) for n in few}),
     }
 

@@ -34,6 +34,7 @@ def epochs(n):
         (lambda: plots.history(epochs(2), epochs(2), labels=["one"]), "2 labels"),
         (lambda: plots.tasks(epochs(2)), "no history of several tasks"),
         (lambda: plots.tasks(TaskHistory(tasks=("digit",))), "no epoch"),
+        (lambda: plots.tasks(TaskHistory([{"epoch": 1}], tasks=tuple("abcdefghijklm"))), "13 tasks cannot"),
         (lambda: plots.label_efficiency({}), "no curves"),
         (lambda: plots.label_efficiency({"a": {0: [0.5]}}), "start at 1"),
         (lambda: plots.label_efficiency({"a": {2: [np.nan]}}), "not a number"),

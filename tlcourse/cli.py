@@ -118,10 +118,10 @@ def _doctor(options) -> int:
 def _run(options) -> int:
     from tlcourse.execute import execute
 
-    runs = []
+    runs, paths = [], _notebooks(options.what)
     if not options.json:
         print(f"{'notebook':36} {'seconds':>8} {'peak MB':>8}")
-    for path in _notebooks(options.what):
+    for path in paths:
         done = execute(path, options.out)
         runs.append(done)
         if not options.json:

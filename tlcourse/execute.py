@@ -62,6 +62,7 @@ def execute(path: Path, out: Path | None = None, timeout: float = NOTEBOOKS_TIME
         extra_arguments=["--log-level=ERROR"],
         timeout=timeout,
         resources={"metadata": {"path": str(path.parent)}},
+        store_widget_state=False,  # or a page made of the copy fetches scripts, where a figure would do
         on_notebook_start=lambda **_: watch.start(client.km.provisioner.pid),
     )
     # no folders of kernels: what is left is the kernel of this very interpreter, not a namesake in the user's home

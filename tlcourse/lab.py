@@ -21,8 +21,8 @@ from tlcourse import settings
 from tlcourse.errors import CourseError
 
 START = "00-start-here.ipynb"
-COPY = "tlcourse-notebooks"  # where a wheel's notebooks are unpacked, in the learner's current folder
-MANIFEST = ".tlcourse.json"  # in it: the hash of each notebook as we laid it there
+COPY = "tlcourse-notebooks"  # the learner's own copy: in the clone, or in the current folder
+MANIFEST = ".tlcourse.json"  # in it: what each notebook's cells were when we laid it there
 HOST = "127.0.0.1"
 
 
@@ -41,10 +41,22 @@ def packaged() -> Path:
 
 
 def unpack(source: Path, target: Path) -> list[str]:
-    """Copy the packaged notebooks to a folder where a learner can work; what the learner changed is left alone.
+    """Copy the course's notebooks to a folder where a learner can work; what the learner changed is left alone.
 
-    Returns the names of the notebooks that were left alone although a newer one came with the package.
+    A notebook that was only run still counts as unchanged: a newer one takes its place. Returns the names of the
+    notebooks that were left alone although there is a newer one. Raises `CourseError` where nothing can be written.
     """
+    try:
+        return _unpacked(source, target)
+    except OSError as error:
+        raise CourseError(
+            f"The notebooks cannot be copied to {target}.",
+            why=str(error),
+            do="Open another folder with `tlcourse lab FOLDER`, or run it in a folder that is yours.",
+        ) from error
+
+
+def _unpacked(source: Path, target: Path) -> list[str]:
     target.mkdir(parents=True, exist_ok=True)
     manifest = target / MANIFEST
     try:
@@ -54,29 +66,25 @@ def unpack(source: Path, target: Path) -> list[str]:
     kept = []
     for notebook in sorted(source.rglob("*")):
         name = notebook.relative_to(source).as_posix()
-        if notebook.is_dir() or notebook.suffix == ".pyc":
+        hidden = any(part.startswith(".") for part in Path(name).parts)
+        if notebook.is_dir() or notebook.suffix == ".pyc" or hidden:
             continue
         new, there = _hash(notebook), target / name
-        if there.exists() and _hash(there) not in (new, laid.get(name)):
+        now = _hash(there) if there.exists() else None
+        if now not in (None, new, laid.get(name)):
             if laid.get(name) != new:
                 kept.append(name)
             continue
-        there.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(notebook, there)
+        if now != new:
+            there.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(notebook, there)
         laid[name] = new
     manifest.write_text(json.dumps(laid, indent=1), "utf-8")
     return kept
 
 
-def find(folder: str | None = None) -> Path:
-    """The folder to open: the given one, the clone's notebooks, or a copy of the packaged ones.
-
-    Raises `CourseError` if there is none.
-    """
-    if folder:
-        if not Path(folder).is_dir():
-            raise CourseError(f"There is no folder {folder}.", do="Give a folder that exists, or none.")
-        return Path(folder).absolute()
+def find() -> Path:
+    """The folder with the course's notebooks: the clone's, or the package's; raises `CourseError` if there is none."""
     clone = course_folder()
     if clone is not None and clone.is_dir():
         return clone
@@ -86,10 +94,22 @@ def find(folder: str | None = None) -> Path:
             why=f"{Path.cwd()} is not inside a clone of the course, and the package carries no notebooks.",
             do="Change to the folder of the clone, or give the folder: tlcourse lab FOLDER.",
         )
-    target = Path.cwd() / COPY
-    kept = unpack(packaged(), target)
-    if kept:
-        print(f"You have changed {', '.join(kept)}: left as it is, though a newer one exists.", file=sys.stderr)
+    return packaged()
+
+
+def workplace(folder: str | None = None) -> Path:
+    """The folder to open: the given one, or the learner's own copy of the course's notebooks; raises `CourseError`."""
+    if folder:
+        if not Path(folder).is_dir():
+            raise CourseError(f"There is no folder {folder}.", do="Give a folder that exists, or none.")
+        return Path(folder).absolute()
+    source = find()
+    target = (Path.cwd() if source == packaged() else source.parent) / COPY
+    for name in unpack(source, target):
+        print(
+            f"You have changed {name}, so it is left as it is, though there is a newer one: rename yours to get that.",
+            file=sys.stderr,
+        )
     return target
 
 
@@ -113,6 +133,8 @@ def command(root: Path, port: int) -> list[str]:
     line = [sys.executable, "-m", "jupyterlab", "--no-browser", f"--ServerApp.root_dir={root}"]
     line += [f"--ServerApp.ip={HOST}", f"--ServerApp.port={port}", "--ServerApp.port_retries=0"]
     line += ["--ServerApp.base_url=/", "--ServerApp.allow_remote_access=False", "--Application.log_level=ERROR"]
+    if sys.platform != "win32":  # no login shell, which would forget where this environment's commands are
+        line.append(f"--ServerApp.terminado_settings={{'shell_command': {[os.environ.get('SHELL') or '/bin/sh']!r}}}")
     return line + (["--allow-root"] if hasattr(os, "getuid") and os.getuid() == 0 else [])
 
 
@@ -129,7 +151,7 @@ def lab(folder: str | None = None, port: int | None = None, browser: bool = True
     """
     from importlib.util import find_spec
 
-    root, port = find(folder), free_port(port)
+    root, port = workplace(folder), free_port(port)
     address = f"http://{HOST}:{port}"
     page = f"/lab/tree/{START}" if (root / START).is_file() else "/lab"
     if check:
@@ -221,4 +243,12 @@ def _stop(server: subprocess.Popen) -> None:
 
 
 def _hash(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    """Of a notebook's cells without what running adds; of any other file, of its bytes."""
+    content = path.read_bytes()
+    try:
+        cells = json.loads(content)["cells"] if path.suffix == ".ipynb" else None
+        if cells is not None:
+            content = json.dumps([[cell["cell_type"], "".join(cell["source"])] for cell in cells]).encode()
+    except (ValueError, KeyError, TypeError):
+        pass  # not a notebook, whatever its name says
+    return hashlib.sha256(content).hexdigest()

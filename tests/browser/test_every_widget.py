@@ -30,7 +30,7 @@ KINDS = {
         "from tlcourse import TrainingMonitor, fit, freeze, load, load_dataset\n"
         "data, widget = load_dataset('faces'), TrainingMonitor()\n"
         "for lr in (0.1, 0.01):\n"
-        "    model = freeze(load('efficientnet-lite0', classes=2, pretrained=False, size=32))\n"
+        "    model = freeze(load('efficientnet-lite0', classes=2, size=64))\n"
         "    fit(model, data.train[:40], data.valid, epochs=4, lr=lr, batch=8, progress=widget)\n"
         "widget",
     ),

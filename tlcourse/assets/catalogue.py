@@ -109,7 +109,7 @@ def choose(names: str | Iterable[str] | None = None, chapter: str | None = None)
         return chosen
     used = sorted({used for asset in known.values() for used in asset.used_by})
     if not any(asset.used_in(chapter) for asset in known.values()):
-        raise UnknownName("chapter with assets", chapter, used)
+        raise UnknownName("chapter", chapter, used, do="Chapters that are not named need nothing.")
     return [asset for asset in chosen if asset.used_in(chapter)]
 
 

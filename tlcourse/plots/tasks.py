@@ -10,6 +10,7 @@ from tlcourse.plots.inputs import numbers
 from tlcourse.plots.plot import COLOURS, MARKERS, MUTED, Plot, drawing, end_labels
 from tlcourse.plots.words import counted, number, plain
 
+MOST = 12  # tasks that can be told apart in one panel
 APART = 30  # values that differ by a factor of more than this are drawn on a log scale
 
 
@@ -19,7 +20,7 @@ def tasks(history) -> Plot:
     Arguments:
         history: what `fit_tasks` returned.
 
-    Returns a `Plot`. Raises `CourseError` for a history of one task as `fit` returns it, or without an epoch.
+    Returns a `Plot`. Raises `CourseError` for a history that `fit` returned, without an epoch, or of over 12 tasks.
 
     >>> from tlcourse.multitask import TaskHistory
     >>> row = {"epoch": 1, "digit_loss": 2.0, "digit_accuracy": 0.1, "digit_weight": 1.0}
@@ -39,11 +40,14 @@ def tasks(history) -> Plot:
         raise CourseError(
             "This history has no epoch.", why="Nothing was trained yet, or it stopped in the first epoch."
         )
+    if len(names) > MOST:
+        raise CourseError(f"{len(names)} tasks cannot be told apart in one figure.", do=f"Draw at most {MOST}.")
     table = history.to_frame()
     epochs = numbers(table["epoch"], "epochs")
     curves = {name: numbers(table[name].to_numpy(dtype=float), name, missing=True) for name in table if name != "phase"}
-    with drawing(height=5.6 + 0.12 * len(names)) as figure:
-        grid = figure.add_gridspec(2, 2, height_ratios=(3, 2))
+    upper, lower = max(2.6, 0.2 * len(names)), max(1.6, 0.2 * len(names))  # inches, a line for each name
+    with drawing(height=upper + lower + 1.7) as figure:
+        grid = figure.add_gridspec(2, 2, height_ratios=(upper, lower))
         panels = (("Loss", grid[0, 0]), ("Score", grid[0, 1]), ("Weight of the loss", grid[1, :]))
         for title, place in panels:
             ax, ends, seen = figure.add_subplot(place), [], []
@@ -54,7 +58,7 @@ def tasks(history) -> Plot:
                 ends += [(x, y, plain(label), colour) for x, y, colour in lines[-1:]]
                 seen += [values for values, _ in drawn]
             _axes(ax, epochs, seen, title)
-            end_labels(ax, ends, 3.0 if place is not panels[2][1] else 1.5)
+            end_labels(ax, ends, lower if place is panels[2][1] else upper)
         if any(f"valid_{task}_loss" in curves for task in names):
             figure.supxlabel("Solid, filled marks: validation. Dashed, open marks: training.", size=10, color=MUTED)
     words = f"{counted(len(names), 'task')} over {counted(len(epochs), 'epoch')}, weighting {history.weighting}."

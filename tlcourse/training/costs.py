@@ -18,7 +18,6 @@ from tlcourse.features.modes import at_once, evaluating, model_device, seeded
 from tlcourse.freezing import parameter_groups
 from tlcourse.hardware import measured, one_thread, reusing_memory
 from tlcourse.models import Tokens
-from tlcourse.training.checkpoint import movable
 from tlcourse.training.keeping import decide
 from tlcourse.training.objective import Objective
 from tlcourse.training.precision import Precision
@@ -26,6 +25,7 @@ from tlcourse.training.schedules import batches, steps_of
 from tlcourse.training.source import Source, check_data
 from tlcourse.training.step import Step
 from tlcourse.training.team import Team
+from tlcourse.training.untouched import untouched
 
 
 @dataclass(frozen=True)
@@ -101,25 +101,16 @@ def cost(
     device = model_device(model)
     groups = parameter_groups(model, **{"lr": 1e-3} | rates)
     trainable = sum(p.numel() for group in groups for p in group["params"])
-    before, boundary = movable(model), None
-    try:
-        everything = nn.ModuleList([model, *stages(model).children()])
-        with measured(device) as used, seeded(0, device), evaluating(everything):
-            if isinstance(data, Features):
-                once, kept, source = 0.0, 0.0, Source(model, data, training=True)
-            else:
-                boundary = decide(model, data, epochs=epochs, keep=keep).boundary
-                once, kept, source = _once(model, data, boundary, batch, tries)
-            steps = steps_of(len(data), batch)
-            with one_thread(source.light):
-                epoch = steps * _one_step(source, groups, min(batch, len(source)), tries)
-    finally:
-        mine = dict(model.state_dict())
-        with torch.no_grad():
-            for name, tensor in before.items():
-                mine[name].copy_(tensor)
-        for parameter in model.parameters():
-            parameter.grad = None
+    boundary, everything = None, nn.ModuleList([model, *stages(model).children()])
+    with untouched(model), measured(device) as used, seeded(0, device), evaluating(everything):
+        if isinstance(data, Features):
+            once, kept, source = 0.0, 0.0, Source(model, data, training=True)
+        else:
+            boundary = decide(model, data, epochs=epochs, keep=keep).boundary
+            once, kept, source = _once(model, data, boundary, batch, tries)
+        steps = steps_of(len(data), batch)
+        with one_thread(source.light):
+            epoch = steps * _one_step(source, groups, min(batch, len(source)), tries)
     return Prediction(trainable, once, epoch, used.memory + kept, boundary, kept, steps)
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import psutil
@@ -23,6 +22,7 @@ from tlcourse.hardware import reusing_memory
 from tlcourse.models import Tokens
 from tlcourse.training.schedules import steps_of
 from tlcourse.training.source import check_data
+from tlcourse.training.untouched import untouched
 
 ADAM = 12
 """Bytes that training takes for a float32 number beside itself: its gradient and Adam's two means."""
@@ -149,7 +149,7 @@ def price(model: nn.Module, data, *, batch: int = 32) -> Prices:
     middle = order[(len(order) - size) // 2 :][:size]  # of texts those of middle length
     everything = nn.ModuleList([model, *chain.values()])
     found = {}
-    with seeded(0, device), evaluating(everything), _as_before(everything):
+    with untouched(model), seeded(0, device), evaluating(everything):
         everything.requires_grad_(True)
         for _ in range(2):  # the first time is not counted
             x = inputs(middle).to(device)
@@ -189,24 +189,6 @@ def _leaf(x):
         return Tokens(_leaf(x.x), x.mask)
     x = x.detach().clone()  # a stage may begin by working in place
     return x.requires_grad_().mul(1) if x.is_floating_point() else x
-
-
-@contextmanager
-def _as_before(model: nn.Module):
-    """Afterwards gradients, what asks for them, and buffers are as they were."""
-    asks = [(p, p.requires_grad, p.grad) for p in model.parameters()]
-    buffers = [(b, b.detach().clone()) for b in model.buffers()]
-    for p, _, _ in asks:
-        p.grad = None
-    try:
-        yield
-    finally:
-        with torch.no_grad():
-            for buffer, before in buffers:
-                buffer.copy_(before)
-        for p, ask, grad in asks:
-            p.requires_grad_(ask)
-            p.grad = grad
 
 
 def _update(device: torch.device, numbers: int = 1_000_000) -> float:

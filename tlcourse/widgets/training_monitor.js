@@ -1,6 +1,6 @@
 // Curves that grow while `fit` trains: what each batch gave as a line, an epoch's validation as marks.
 
-const WIDE = 340, HIGH = 190, EDGE = { left: 44, right: 10, top: 20, bottom: 26 };
+const WIDE = 340, HIGH = 194, EDGE = { left: 44, right: 10, top: 20, bottom: 30 };
 const DASHES = ["", "6 3", "2 3", "8 3 2 3", "1 2", "10 4", "4 2 1 2", "3 6"];
 const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a8a8a", "#7a5500"];
 
@@ -18,12 +18,12 @@ const reach = (run) => {
   return run.state === "running" ? Math.min(run.epochs, Math.max(3, Math.ceil(1.5 * now))) : Math.max(Math.ceil(now), 1);
 };
 
-// The marks of validation: another shape for each run, so that colour is not needed.
+// The marks of validation: another shape for each run, so that colour is not needed; hollow, so that none hides another.
 const MARKS = [
-  "M-3.5 0A3.5 3.5 0 1 0 3.5 0A3.5 3.5 0 1 0-3.5 0Z", "M-3.2-3.2H3.2V3.2H-3.2Z", "M0-4.5L4 3H-4Z", "M0-4.5L4.5 0L0 4.5L-4.5 0Z",
+  "M-3.5 0A3.5 3.5 0 1 0 3.5 0A3.5 3.5 0 1 0-3.5 0Z", "M-4.5-4.5H4.5V4.5H-4.5Z", "M0-6L5.5 4H-5.5Z", "M0-7L7 0L0 7L-7 0Z",
 ];
 const mark = (place, x, y) => shape("path", {
-  d: MARKS[place % MARKS.length], transform: `translate(${x.toFixed(1)} ${y.toFixed(1)})`, fill: COLOURS[place % COLOURS.length],
+  d: MARKS[place % MARKS.length], transform: `translate(${x.toFixed(1)} ${y.toFixed(1)})`, fill: "none", stroke: COLOURS[place % COLOURS.length], class: "tlc-line",
 });
 
 // One panel; returns what draws the runs into it.
@@ -52,9 +52,9 @@ const chart = (title, column) => {
       parts.push(shape("text", { x: box.x - 5, y: y(value) + 4, "text-anchor": "end" }, String(value)));
     }
     for (const epoch of ticks(0, last).filter(Number.isInteger)) {
-      parts.push(shape("text", { x: x(epoch), y: HIGH - 10, "text-anchor": "middle" }, String(epoch)));
+      parts.push(shape("text", { x: x(epoch), y: HIGH - 15, "text-anchor": "middle" }, String(epoch)));
     }
-    parts.push(shape("text", { x: box.x + box.w, y: HIGH, "text-anchor": "end" }, "epoch"));
+    parts.push(shape("text", { x: box.x + box.w, y: HIGH - 4, "text-anchor": "end" }, "epoch"));
     axes.replaceChildren(...parts);
 
     lines.replaceChildren(...runs.flatMap((run, place) => {
