@@ -98,6 +98,9 @@ def every_plot(names):
     return {
         "images": plots.images(pictures, names),
         "guesses": plots.images(pictures, labels=range(k), predictions=[0] * k, classes=names),
+        "boxes": plots.boxes(
+            pictures, [[1, 1, 5, 5]] * k, [[2, 2, 6, 6]] * k, labels=range(k), predictions=[0] * k, classes=names
+        ),
         "history": plots.history(*[epochs(4, valid_loss=[3, 2, 1, 2])] * k, labels=names),
         "label_efficiency": plots.label_efficiency({n: {2: [0.5], 40: [v]} for n, v in values.items()}),
         "depth": plots.depth(values, baseline={names[0]: 0.5}),

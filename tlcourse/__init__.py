@@ -15,6 +15,7 @@ _WHERE = {
     "from_folder": "datasets",
     "from_csv": "datasets",
     "photograph": "datasets",
+    "box_iou": "datasets",
     "stages": "chain",
     "set_stages": "chain",
     "freeze": "freezing",

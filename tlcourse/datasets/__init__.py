@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from inspect import signature
 
+from tlcourse.datasets.boxes import box_iou
 from tlcourse.datasets.digits import digits, digits_small
 from tlcourse.datasets.faces import faces
 from tlcourse.datasets.folder import from_folder
@@ -23,6 +24,7 @@ __all__ = [
     "PHOTOGRAPHS",
     "Dataset",
     "Split",
+    "box_iou",
     "from_csv",
     "from_folder",
     "load_dataset",

@@ -38,8 +38,8 @@ def box_iou(one, other) -> torch.Tensor:
     Arguments:
         one, other: boxes `[n, 4]`: left, top, right, bottom, in any unit.
 
-    Returns float32 `[n]`, from 0 (they do not touch) to 1 (the same box); NaN where a box is NaN. A box whose right edge
-    is left of its left edge has no area. Raises `CourseError` for other shapes.
+    Returns float32 `[n]`, from 0 (they do not touch) to 1 (the same box); NaN where a box is NaN. A box whose right
+    edge is left of its left edge has no area. Raises `CourseError` for other shapes.
 
     >>> box_iou(torch.tensor([[0, 0, 2, 2]]), torch.tensor([[1, 0, 3, 2]]))
     tensor([0.3333])

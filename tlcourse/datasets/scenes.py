@@ -9,6 +9,7 @@ from PIL import Image
 from tlcourse.datasets.digits import digits
 from tlcourse.datasets.split import Dataset, Split
 from tlcourse.datasets.surfaces import surfaces
+from tlcourse.errors import whole_number
 
 SIDE = 96
 COUNTS = {"train": 100, "valid": 20, "test": 50}  # scenes of each digit
@@ -18,9 +19,10 @@ INK = 0.5  # where a pixel has at least so much ink, it belongs to the digit: th
 
 def digit_scenes(seed: int = 0) -> Dataset:
     """Grey scenes of 96x96 pixels: 100 of each digit to train, 20 to choose, 50 to test."""
+    seed = whole_number("seed", seed, 0)
     figures, grounds = digits(), surfaces()
     made = [
-        _split(figure, ground, np.random.default_rng([int(seed), number]))
+        _split(figure, ground, np.random.default_rng([seed, number]))
         for number, (figure, ground) in enumerate(zip(figures.splits, grounds.splits, strict=True))
     ]
     return Dataset(

@@ -1,6 +1,7 @@
 """Every figure of the course: one style, readable without colour, and told in words by its `alt` text."""
 
 from tlcourse.plots.bars import bars, depth, stages
+from tlcourse.plots.boxes import boxes
 from tlcourse.plots.clouds import confusion, embedding
 from tlcourse.plots.contours import contours
 from tlcourse.plots.curves import history, label_efficiency
@@ -20,6 +21,7 @@ from tlcourse.plots.tokens import tokens
 __all__ = [
     "Plot",
     "bars",
+    "boxes",
     "confusion",
     "contours",
     "depth",
