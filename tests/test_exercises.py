@@ -210,7 +210,7 @@ def test_each_choice_of_a_quiz_is_explained_and_one_is_right(question):
         assert f"{letter}) {choice.text}" in repr(question) and choice.why in reply.text
 
 
-@pytest.mark.parametrize("letter", ["B", " b ", "b)", "b."])
+@pytest.mark.parametrize("letter", ["B", " b ", "b)", "b.", "(b)", "(B) "])
 def test_a_letter_may_be_written_in_any_way(letter):
     assert quiz("03.a").answer(letter).state == "right"
 

@@ -84,10 +84,13 @@ def test_other_ways_to_align_are_right(lines):
     [
         (["return 'moved'"], "tensor of the shape"),
         (["return new[:3]"], "has the shape"),
+        (["moved = new - target.mean(0)"], "returns nothing"),
+        (["return (new - target.mean(0)) / target.std(0) * (1 + 0j)"], "complex numbers"),
         (["return new * 2 + 7"], "elsewhere than expected"),
         (["return (target - target.mean(0)) / target.std(0)"], "has the shape"),
     ],
 )
+@pytest.mark.filterwarnings("error")
 def test_odd_alignments_are_told(lines, words):
     reply = check("01.2", *lines)
     assert reply.state == "not yet" and words in reply.text, reply

@@ -53,3 +53,18 @@ def test_no_answer_makes_a_check_raise(name, odd):
         assert exercise(name).check(odd).state in ("not yet", "error", "not attempted")
         assert exercise(name).check(odd, odd).state == "error"
         assert exercise(name).check(lambda *a: odd).state in ("not yet", "error")
+
+
+@pytest.mark.parametrize(
+    "lines",
+    ["torch.set_default_dtype(torch.float64)", "torch.set_grad_enabled(False)"],
+)
+@pytest.mark.parametrize("end", ["return model", "raise ValueError"])
+def test_what_an_answer_sets_for_all_of_torch_is_put_back(lines, end):
+    cell = {}
+    exec(f"import torch\ndef f(model):\n    {lines}\n    {end}", cell)
+    exercise("03.2").check(cell["f"])
+    assert torch.get_default_dtype() == torch.float32 and torch.is_grad_enabled()
+    with torch.no_grad():
+        exercise("03.2").check(cell["f"])
+        assert not torch.is_grad_enabled()

@@ -250,6 +250,21 @@ def test_a_very_long_text_is_read_to_where_the_model_reads():
 
 
 @pytest.mark.parametrize(
+    ("text", "note"),
+    [
+        ("a" * 50_000, "1 word is unknown to the model, which reads a blank there."),
+        ("a-b" * 20_000, "The model reads the first 188 of 60,000 letters; the rest does not count."),
+        ("fine " + "b" * 500 + " " + "c" * 500, "2 words are unknown to the model, which reads a blank there."),
+        ("A plain sentence.", ""),
+    ],
+    ids=["one word", "one run of letters", "two words", "plain"],
+)
+def test_what_of_a_text_is_not_read_is_told(text, note):
+    made = predict(load("minilm", classes=["bad", "good"]), text)
+    assert made.notes == ((note,) if note else ())
+
+
+@pytest.mark.parametrize(
     ("item", "match"), [("", "empty"), (" \n", "empty"), (3, "not a int"), (None, "not a None"), (b"ab", "not a bytes")]
 )
 def test_what_is_no_sentence(item, match):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+import torch
 from small_nets import image_net, images
 from torch import nn
 
@@ -68,6 +69,44 @@ def test_a_message_that_makes_no_sense_is_told_and_changes_nothing(message):
 def test_a_model_whose_stages_are_not_known_says_how_to_name_them():
     with pytest.raises(CourseError, match="set_stages"):
         FreezePanel(nn.Linear(2, 2))
+
+
+def test_the_status_tells_what_happened_not_what_was_asked():
+    panel = FreezePanel(image_net())
+    for name, told in (
+        ("all", "Everything trains."),
+        ("gradual", "Only head trains."),
+        ("gradual", "neck, head train."),
+        ("probe", "Only head trains."),
+    ):
+        panel.act({"do": "preset", "what": name})
+        assert panel.status == told
+
+
+def test_something_else_than_an_optimizer_is_refused():
+    with pytest.raises(CourseError, match="'adam' is not an optimizer"):
+        FreezePanel(image_net(), optimizer="adam")
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("data", [None, images()])
+def test_a_model_of_another_precision(dtype, data):
+    panel = FreezePanel(image_net().to(dtype), data)
+    panel.act({"do": "step"})
+    assert "4 of 5 stages moved" in panel.status
+    assert ("an epoch" in panel.state["totals"]) == (data is not None)
+
+
+def test_one_item_has_a_price_but_batchnorm_cannot_take_a_step_with_it():
+    net = image_net()
+    net.neck.append(nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.BatchNorm2d(8)))
+    panel = FreezePanel(net, images()[:1])
+    assert "an epoch" in panel.state["totals"]
+    with pytest.raises(CourseError, match="a batch of one item"):
+        panel.act({"do": "step"})
+    panel.act({"do": "preset", "what": "probe"})
+    panel.act({"do": "step"})
+    assert "1 of 5" in panel.status
 
 
 def test_odd_names_and_two_hundred_stages():

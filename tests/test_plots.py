@@ -15,6 +15,7 @@ from matplotlib.text import Text
 
 from tlcourse import plots, repeat
 from tlcourse.explain import Embedding, Prediction, TokenAttribution
+from tlcourse.multitask import TaskHistory
 
 NASTY = '<img src=x onerror="alert(1)">'
 STRANGE = ["شكرا جزيلا", "🙂 smile", "$x_{1}$ costs 5$", "深度学习", NASTY, "a\nb\x07\ud800", "", "w" * 80]
@@ -57,6 +58,17 @@ def priced(names, accuracies):
     return pd.DataFrame(rows, index=list(names))
 
 
+def several(names, epochs=4, valid=True, metric="accuracy", **more):
+    """A history of a task a name, whose losses lie far apart."""
+    rows = [{"epoch": e, "seconds": 0.1} for e in range(1, epochs + 1)]
+    for row in rows:
+        for i, name in enumerate(names):
+            row |= {f"{name}_loss": 4.0**i / row["epoch"], f"{name}_{metric}": 1 - 0.5 / row["epoch"]}
+            row |= {f"{name}_weight": 1 + 0.1 * i * row["epoch"]}
+            row |= {f"valid_{name}_loss": 4.1**i, f"valid_{name}_{metric}": 0.5} if valid else {}
+    return TaskHistory(rows, tasks=tuple(names), metrics=dict.fromkeys(names, metric), **more)
+
+
 def embedded(x, y, names):
     """An embedding with these names for its classes, its stages and its two domains."""
     points = np.tile(x[:, :2] / np.abs(x).max(), (len(names), 1, 1))
@@ -86,6 +98,9 @@ def every_plot(names):
     return {
         "images": plots.images(pictures, names),
         "guesses": plots.images(pictures, labels=range(k), predictions=[0] * k, classes=names),
+        "boxes": plots.boxes(
+            pictures, [[1, 1, 5, 5]] * k, [[2, 2, 6, 6]] * k, labels=range(k), predictions=[0] * k, classes=names
+        ),
         "history": plots.history(*[epochs(4, valid_loss=[3, 2, 1, 2])] * k, labels=names),
         "label_efficiency": plots.label_efficiency({n: {2: [0.5], 40: [v]} for n, v in values.items()}),
         "depth": plots.depth(values, baseline={names[0]: 0.5}),
@@ -104,6 +119,7 @@ def every_plot(names):
         "matrix": plots.matrix(
             {a: {b: v - w for b, w in few.items()} for a, v in few.items()}, xlabel=names[0], ylabel="b"
         ),
+        "tasks": plots.tasks(several(few)),
         "transfer": plots.transfer({n: ((n, "name it", "150"), (n, n, "none")) for n in few}),
     }
 
@@ -178,6 +194,27 @@ def test_anything_with_a_to_frame_is_a_history():
         to_frame = staticmethod(lambda: epochs(2))
 
     assert plots.history(History()).alt == plots.history(epochs(2)).alt
+
+
+def test_tasks_are_told_one_by_one_with_their_weights():
+    plot = plots.tasks(several(["digit", "box"], weighting="dwa"))
+    assert plot.alt.startswith(
+        "2 tasks over 4 epochs, weighting dwa. digit: training loss 1 to 0.250; validation loss 1;"
+    )
+    assert "validation accuracy 0.500; weight 1. box: training loss 4 to 1;" in plot.alt
+    assert plot.alt.endswith("weight 1.10 to 1.40.")
+    loss, score, weight = plot.figure.axes
+    assert [ax.get_title(loc="left") for ax in (loss, score, weight)] == ["Loss", "Score", "Weight of the loss"]
+    assert len({line.get_marker() for line in loss.lines}) == 2 and len(loss.lines) == 4 and len(weight.lines) == 2
+
+
+def test_losses_far_apart_share_a_log_scale_and_one_epoch_without_validation_is_drawn():
+    plot = plots.tasks(several("abcd", epochs=1, valid=False, metric="iou"))
+    assert plot.figure.axes[0].get_yscale() == "log" and plot.figure.axes[1].get_yscale() == "linear"
+    assert plot.figure.axes[0].get_title(loc="left") == "Loss (log scale)"
+    assert "a: training loss 1; training iou 0.500; weight 1." in plot.alt and "valid" not in plot.alt
+    told = [text.get_text() for text in plot.figure.findobj(Text)]
+    assert "a iou" in told and not any("validation" in text for text in told)
 
 
 def test_label_efficiency_from_seeds_has_the_interval_of_student():

@@ -12,6 +12,7 @@ import torch
 from tlcourse import plots
 from tlcourse.adaptation import gains, pair
 from tlcourse.errors import CourseError, UnknownName
+from tlcourse.multitask import TaskHistory
 
 
 def epochs(n):
@@ -31,6 +32,9 @@ def epochs(n):
         (lambda: plots.history(epochs(0)), "no epoch"),
         (lambda: plots.history(epochs(2).assign(loss=np.nan)), "no loss"),
         (lambda: plots.history(epochs(2), epochs(2), labels=["one"]), "2 labels"),
+        (lambda: plots.tasks(epochs(2)), "no history of several tasks"),
+        (lambda: plots.tasks(TaskHistory(tasks=("digit",))), "no epoch"),
+        (lambda: plots.tasks(TaskHistory([{"epoch": 1}], tasks=tuple("abcdefghijklm"))), "13 tasks cannot"),
         (lambda: plots.label_efficiency({}), "no curves"),
         (lambda: plots.label_efficiency({"a": {0: [0.5]}}), "start at 1"),
         (lambda: plots.label_efficiency({"a": {2: [np.nan]}}), "not a number"),

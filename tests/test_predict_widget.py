@@ -37,6 +37,17 @@ def file(kind="PNG"):
     return out.getvalue()
 
 
+def test_no_file_is_offered_that_is_then_refused():
+    asking, kinds = (
+        Predict(small()),
+        {".ppm": "PPM", ".pgm": "PPM", ".tif": "TIFF", ".jpg": "JPEG", ".jpe": "JPEG", ".jfif": "JPEG"},
+    )
+    assert {".png", ".jpg", ".webp"} <= set(asking.files) and ".ico" not in asking.files
+    for suffix in asking.files:
+        asking.act({"do": "file", "name": f"cat{suffix}", "bytes": file(kinds.get(suffix, suffix[1:]))})
+        assert asking.state["source"] == f"cat{suffix}" and asking.status == ""
+
+
 def test_it_begins_with_a_photograph_and_a_text_model_with_nothing():
     widget = Predict(small())
     assert widget.kind == "image" and widget.state["source"] == "coffee" and "cat" in widget.photographs

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from small_nets import image_net, images, text_net, texts
+from torch import nn
 
 from tlcourse import CourseError, changed, freeze, frozen, load, snapshot
 from tlcourse.training.estimate import Prices, StagePrice, price
@@ -54,6 +55,16 @@ def test_measuring_moves_nothing(net, data):
     assert all(stage.both >= stage.forward > 0 for stage in prices.stages)
     now = prices.now(net)
     assert now.once > 0 and now.trainable == sum(p.numel() for p in net.parameters() if p.requires_grad)
+
+
+@pytest.mark.parametrize(("n", "batch"), [(1, 32), (5, 1)])
+def test_one_item_at_a_time_has_a_price_with_batchnorm_too(n, batch):
+    net = image_net()
+    net.head.append(nn.BatchNorm1d(2))
+    before = snapshot(net)
+    made = price(net, images(n), batch=batch).of(["body", "head"])
+    assert made.epoch > 0 and made.memory > 0
+    assert changed(net, before)[["parameters moved", "buffers moved"]].to_numpy().sum() == 0
 
 
 def test_features_and_a_model_without_transform_are_refused():

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import json
 import math
+import re
+import signal
+import threading
 
 import pytest
+import torch
 from small_nets import image_net, images
+from torch.nn import functional as F
 
-from tlcourse import CourseError, TrainingMonitor, fit, freeze
+from tlcourse import CourseError, TrainingMonitor, fit, freeze, plots
 from tlcourse.training.history import interrupts
 from tlcourse.training.watch import Watcher
+from tlcourse.widgets import training_monitor
 from tlcourse.widgets.training_monitor import MOST
 from tlcourse.widgets.training_monitor_state import POINTS, Curve, names
 
@@ -45,8 +51,6 @@ class Pressed(Watcher):
         self.monitor, self.left = monitor, after
 
     def __call__(self, logits, labels):
-        from torch.nn import functional as F
-
         self.left -= 1
         if self.left == 0:
             self.monitor.act({"do": "stop"})
@@ -67,18 +71,114 @@ def test_the_button_stops_after_the_batch(after, epochs, batches):
 def test_in_the_last_batch_of_all_the_button_is_too_late():
     monitor = TrainingMonitor()
     history = trained(monitor, epochs=1, loss=Pressed(monitor, 2))
-    assert not history.interrupted and len(history) == 1
+    assert not history.interrupted and len(history) == 1 and monitor.now["state"] == "done"
 
 
-def test_a_run_that_breaks_ends_in_the_picture():
-    monitor = TrainingMonitor()
+@pytest.mark.parametrize("after", [0, 1, 2, 3])
+def test_a_run_that_breaks_off_says_so(after):
+    monitor, left = TrainingMonitor(), [after]
 
-    def broken(logits, labels):
-        raise ZeroDivisionError
+    def breaks(logits, labels):
+        left[0] -= 1
+        if left[0] < 0:
+            raise ZeroDivisionError
+        return F.cross_entropy(logits, labels)
 
     with pytest.raises(ZeroDivisionError):
-        trained(monitor, loss=broken)
-    assert monitor.curves[-1].state != "running"
+        trained(monitor, loss=breaks, epochs=3)
+    words = f"broke off (ZeroDivisionError) after {after // 2} of 3 epochs"
+    assert monitor.now["state"] == "broke off" and monitor.now["words"].startswith(words)
+    assert words in repr(monitor), "also in what a saved notebook keeps"
+
+
+def test_an_interrupt_that_is_not_the_buttons_stops_as_well():
+    monitor = TrainingMonitor()
+
+    def interrupts(logits, labels):
+        raise KeyboardInterrupt
+
+    assert trained(monitor, loss=interrupts).interrupted
+    assert monitor.now["words"] == "stopped after 0 of 2 epochs"
+
+
+class Handle:
+    """Takes what would go to an output that is there already."""
+
+    def __init__(self):
+        self.shown = []
+
+    def update(self, data, raw):
+        self.shown.append(data["text/plain"])
+
+
+def test_an_interrupt_while_the_figure_is_drawn_does_not_lose_it(monkeypatch):
+    monitor = TrainingMonitor()
+    trained(monitor)
+    handle, draw = Handle(), plots.history
+    monitor._handles.append(handle)
+
+    def pressed(*runs, **options):
+        signal.raise_signal(signal.SIGINT)
+        return draw(*runs, **options)
+
+    monkeypatch.setattr(plots, "history", pressed)
+    before = signal.getsignal(signal.SIGINT)
+    monitor.refresh()
+    assert len(handle.shown) == 1 and handle.shown[0].startswith("Loss and accuracy over 2 epochs.")
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_one_that_was_shown_before_its_runs_becomes_their_figure(monkeypatch):
+    from IPython import display
+
+    handle, shown = Handle(), []
+    monkeypatch.setattr(display, "display", lambda data, **how: shown.append(data["text/plain"]) or handle)
+    monitor = TrainingMonitor()
+    monitor._ipython_display_()
+    monitor.refresh()
+    assert shown == ["No training run yet."] and not handle.shown, "nothing has changed"
+    trained(monitor)
+    monitor.refresh()
+    monitor.refresh()  # after a cell that trains nothing
+    trained(monitor, lr=0.5)
+    monitor.refresh()
+    assert [text.count("lr 0.") for text in handle.shown] == [0, 2]
+    assert all(text.startswith("Loss and accuracy over 2 epochs.") for text in handle.shown)
+    trained(monitor, lr=0.05)
+    monitor._ipython_display_()  # also under the cell that trains
+    monitor.refresh()
+    assert len(handle.shown) == 4 and handle.shown[2] == handle.shown[3] == repr(monitor), "both outputs follow"
+
+
+def test_a_run_in_a_thread_goes_on_when_its_way_to_the_page_is_gone(monkeypatch):
+    monitor, histories = TrainingMonitor(), []
+
+    def gone(*_, **__):
+        raise OSError("Socket operation on non-socket")
+
+    monkeypatch.setattr(monitor.comm, "send", gone)
+    thread = threading.Thread(target=lambda: histories.append(trained(monitor)))
+    thread.start()
+    thread.join()
+    assert len(histories) == 1 and len(histories[0]) == 2 and monitor.now["state"] == "done"
+    with pytest.raises(OSError):
+        trained(monitor)
+
+
+def test_a_run_that_diverged_does_not_press_the_others_flat():
+    monitor = TrainingMonitor()
+    trained(monitor, lr=0.01)
+    calm = monitor.now["top"]
+    assert calm == max([p[1] for p in monitor.now["points"]] + [r["valid_loss"] for r in monitor.now["rows"]])
+    trained(monitor, lr=1e7, optimizer=torch.optim.SGD)
+    assert monitor.now["rows"][-1]["valid_loss"] > 100 * calm and monitor.now["top"] < 10 * calm
+    assert max(map(len, re.findall(r"[\d.e+]+", monitor.now["words"]))) < 9
+    low, high = monitor.static().figure.axes[0].get_ylim()
+    assert 0 <= low < high < 11 * calm
+    assert "lr 1e+07, optimizer SGD leaves the picture" in monitor.static().figure.get_supxlabel()
+    monitor.forget()
+    assert monitor.now["top"] > 100 * calm, "alone it has the picture for itself"
+    assert monitor.static().figure.axes[0].get_ylim()[1] > 100 * calm
 
 
 def test_points_stay_few_and_keep_the_mean():
@@ -104,3 +204,30 @@ def test_before_any_run_it_says_so():
 def test_a_progress_that_is_none_is_refused():
     with pytest.raises(CourseError, match="TrainingMonitor"):
         trained("yes")
+
+
+def ran(monkeypatch, cell, run, **options):
+    """A training in a notebook's cell that takes long enough to be shown; returns the cell's monitor."""
+    monkeypatch.setattr(training_monitor, "QUICK", 0.0)
+    monkeypatch.setattr(training_monitor, "running_cell", lambda: (cell, run))
+    trained(training_monitor._OfThisCell(), **options)
+    return training_monitor._monitors[cell][1]
+
+
+@pytest.fixture
+def cells(monkeypatch):
+    monkeypatch.setattr(training_monitor, "_monitors", {})
+    monkeypatch.setattr(TrainingMonitor, "show_here", lambda self: None)
+
+
+def test_a_cell_that_is_run_again_goes_on_with_its_own_runs(cells, monkeypatch):
+    ran(monkeypatch, "a", "1")
+    ran(monkeypatch, "b", "2")
+    assert len(ran(monkeypatch, "a", "3").curves) == 2 and len(ran(monkeypatch, "a", "3").curves) == 3
+
+
+def test_where_the_front_end_does_not_name_its_cells_each_has_runs_of_its_own(cells, monkeypatch):
+    first = ran(monkeypatch, None, "1")
+    second = ran(monkeypatch, None, "2")
+    assert second is not first and len(first.curves) == len(second.curves) == 1
+    assert ran(monkeypatch, None, "2") is second and len(second.curves) == 2, "two runs of one cell share a monitor"

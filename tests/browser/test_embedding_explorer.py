@@ -39,6 +39,11 @@ many = EmbeddingExplorer(Embedding(
     ids=tuple(map(str, range(800))), of=800))
 many
 """
+LONG = """
+long = EmbeddingExplorer(
+    model, {"d" * 500: split("here", 20, 0), "e" * 500: split("there", 20, 1)}, ["stem"], cache=False)
+long
+"""
 ANSWERS = """async root => {
     const slider = root.querySelector('.tlc-slider'), plot = root.querySelector('.tlc-plot'), times = [];
     for (const share of [0, 1, 0.3, 0.7, 0.1, 0.8]) {
@@ -56,7 +61,7 @@ STAGE, CHOSEN, BY = "print(explorer.stage)", "print(explorer.chosen)", "print(ex
 
 @pytest.fixture(scope="module")
 def opened(lab):
-    lab.open(lab.server.write("explorer.ipynb", MAKE, MANY))
+    lab.open(lab.server.write("explorer.ipynb", MAKE, MANY, LONG))
     lab.run_all()
     shown = lab.page.locator(".tlc-explorer").first
     shown.wait_for()
@@ -197,6 +202,19 @@ def test_the_legend_hides_a_class_and_keys_pass_it_by(lab, explorer):
     first.click()
 
 
+def test_an_item_that_is_hidden_is_not_told_of(lab, explorer):
+    lab.ask("explorer.chosen = 0")
+    near, buttons = explorer.locator(".tlc-near"), explorer.locator(".tlc-legend button")
+    near.wait_for()
+    for button in buttons.all():
+        button.click()
+    explorer.get_by_text("Point at an item").wait_for()
+    assert near.count() == 0 and not explorer.locator(".tlc-thumb").is_visible()
+    for button in buttons.all():
+        button.click()
+    near.wait_for()
+
+
 def test_names_may_be_anything(lab, explorer):
     assert explorer.locator("img").count() == 0
     assert explorer.locator(".tlc-legend .tlc-name").all_inner_texts()[1:3] == [ODD, "שלום 🙂"]
@@ -251,3 +269,9 @@ def test_a_second_view_follows_and_a_closed_one_leaves_nothing(lab, explorer):
     again = "from IPython.display import display; other = EmbeddingExplorer(explorer.embedding); print(other.stage)"
     assert lab.ask(again) == "9"
     lab.ask("other.close()")
+
+
+def test_long_names_of_domains_are_cut(lab, explorer):
+    line = lab.page.locator(".tlc-explorer").nth(2).locator(".tlc-legend p")
+    assert line.bounding_box()["height"] < 60
+    assert line.locator(".tlc-name").nth(1).get_attribute("title") == "e" * 500

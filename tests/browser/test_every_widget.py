@@ -138,6 +138,11 @@ def test_a_kernel_that_ends_is_told(lab, shown, kind):
     ended = lab.page.locator(f"{KINDS[kind].css}.tlc-ended")
     ended.nth(1).wait_for()
     assert "has ended. Run the cell again." in ended.first.inner_text()
+    reached = ended.first.evaluate(
+        """box => [...box.querySelectorAll('button, input, select, textarea, [tabindex]')]
+            .filter(node => !node.closest('[inert]')).length"""
+    )
+    assert (reached > 0) == (kind == "loss-mixer"), "only the mixer needs no kernel"
     lab.run_all()
     ended.first.wait_for(state="detached")
     assert shown.count() == 2

@@ -109,3 +109,13 @@ def test_it_answers_at_once_and_goes_on_without_a_kernel(lab, mixer):
     mixer.get_by_label("8", exact=True).click()
     rings, titles = counted(mixer)
     assert rings == titles
+
+
+def test_long_names_are_cut(lab, mixer):
+    before = mixer.bounding_box()["height"]
+    lab.rewrite(0, MAKE.replace('"positive")', '"p" * 500)').replace(f'("old {ODD}", "new")', "('s' * 500, 't' * 500)"))
+    lab.run_all()
+    shown = lab.page.locator(".tlc-mixer").first
+    shown.locator("figcaption", has_text="sss").wait_for()
+    assert shown.bounding_box()["height"] < before + 60
+    assert shown.locator("figcaption .tlc-name").first.get_attribute("title") == "s" * 500

@@ -76,3 +76,30 @@ def test_a_saved_notebook_keeps_the_figure(opened):
     opened.run_all()
     kept = opened.outputs(1)[0]["data"]
     assert kept["text/plain"].startswith("Loss and accuracy over 3 epochs.") and 'alt="Loss and' in kept["text/html"]
+
+
+APART = """
+import torch
+for lr in (0.01, 1e9):
+    model = freeze(load("efficientnet-lite0", classes=2, pretrained=False, size=32))
+    fit(model, data.train[:40], data.valid, epochs=2, lr=lr, batch=8, optimizer=torch.optim.SGD, progress=monitor)
+"""
+
+
+def test_one_that_is_shown_first_follows_its_runs_and_one_that_diverges_leaves_the_picture(lab):
+    lab.open(lab.server.write("shown-first.ipynb", f"{MAKE}\nmonitor = TrainingMonitor()\nmonitor", APART))
+    lab.run_all()
+    monitor = lab.page.locator(".tlc-monitor")
+    monitor.get_by_text("The loss leaves the picture in: lr 1e+09").wait_for()
+    assert monitor.count() == 1
+    loss = monitor.locator(".tlc-chart").first
+    shown = loss.locator("text[text-anchor=end]").all_text_contents()
+    assert max(float(text) for text in shown if text != "epoch") < 10
+    lab.shot(monitor, "training-monitor-diverged")
+    monitor.get_by_role("button", name="Forget earlier runs").click()
+    monitor.locator(".tlc-legend li").first.wait_for(state="detached")
+    shown = loss.locator("text[text-anchor=end]").all_text_contents()
+    assert max(map(len, shown)) < 8 and any("e" in text for text in shown if text != "epoch"), "short numbers"
+    assert lab.outputs(0)[0]["data"]["text/plain"].startswith("Loss and accuracy over 2 epochs. lr 0.01: ")
+    assert lab.errors() == [] and lab.problems == []
+    lab.close()

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from inspect import signature
 
+from tlcourse.datasets.boxes import box_iou
 from tlcourse.datasets.digits import digits, digits_small
 from tlcourse.datasets.faces import faces
 from tlcourse.datasets.folder import from_folder
 from tlcourse.datasets.photographs import PHOTOGRAPHS, photograph
 from tlcourse.datasets.reading import read_image
+from tlcourse.datasets.scenes import digit_scenes
 from tlcourse.datasets.sentiment import sentiment
 from tlcourse.datasets.split import Dataset, Split, shot_indices, tensor_versions
 from tlcourse.datasets.surfaces import surfaces
@@ -22,6 +24,7 @@ __all__ = [
     "PHOTOGRAPHS",
     "Dataset",
     "Split",
+    "box_iou",
     "from_csv",
     "from_folder",
     "load_dataset",
@@ -36,6 +39,7 @@ DATASETS: dict[str, Callable[..., Dataset]] = {
     "surfaces": surfaces,
     "digits": digits,
     "digits-small": digits_small,
+    "digit-scenes": digit_scenes,
     "tissue": tissue,
     "sentiment": sentiment,
 }
@@ -46,8 +50,10 @@ def load_dataset(name: str, **options) -> Dataset:
     """A packaged data set with its splits `train`, `valid` and `test`; made once in a process.
 
     Arguments:
-        name: `"faces"`, `"surfaces"`, `"digits"`, `"digits-small"`, `"tissue"` or `"sentiment"`.
-        options: `domain=` of `"sentiment"`: `"movie"` (the default), `"product"`, `"tweet"` or `"news"`.
+        name: `"faces"`, `"surfaces"`, `"digits"`, `"digits-small"`, `"digit-scenes"`, `"tissue"` or
+            `"sentiment"`.
+        options: `domain=` of `"sentiment"`: `"movie"` (the default), `"product"`, `"tweet"` or `"news"`; `seed=` of
+            `"digit-scenes"`: another one puts other digits elsewhere, always from the same splits.
 
     Returns a `Dataset`, always with the same items in the same order. Raises `UnknownName`.
 

@@ -10,6 +10,7 @@ from html import escape
 import numpy as np
 import torch
 
+from tlcourse.datasets.boxes import check_boxes
 from tlcourse.errors import CourseError
 
 KINDS = ("image", "text")
@@ -26,6 +27,8 @@ class Split:
         y: class numbers, int64 `[n]`.
         classes: the names of the classes.
         ids: a stable name for each item.
+        boxes: where something is in each image, float32 `[n, 4]`: left, top, right, bottom in pixels, right and bottom
+            behind the last one; four NaN where nobody has said. None if the data have no boxes.
 
     `split[i]`, `split[2:5]`, `split[[3, 1]]` and `split[mask]` are splits again.
 
@@ -40,6 +43,7 @@ class Split:
     y: torch.Tensor = field(repr=False)
     classes: tuple[str, ...]
     ids: tuple[str, ...] = field(repr=False)
+    boxes: torch.Tensor | None = field(default=None, repr=False)
 
     def __post_init__(self):
         if self.kind not in KINDS:
@@ -69,6 +73,8 @@ class Split:
                 f"Labels go from {int(self.y.min())} to {int(self.y.max())}; there are {len(self.classes)} classes.",
                 do="Number the classes from 0.",
             )
+        if self.boxes is not None:
+            check_boxes(self)
 
     def __len__(self) -> int:
         return len(self.y)
@@ -81,6 +87,7 @@ class Split:
             x=tuple(self.x[i] for i in chosen) if self.kind == "text" else self.x[numbers],
             y=self.y[numbers],
             ids=tuple(self.ids[i] for i in chosen),
+            boxes=None if self.boxes is None else self.boxes[numbers],
         )
 
     def shots(self, k: int, seed: int = 0) -> Split:
@@ -97,7 +104,7 @@ class Split:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over kind, classes, ids, labels and content: it changes when any of them does."""
+        """SHA-256 over kind, classes, ids, labels, boxes and content: it changes when any of them does."""
         return _fingerprint(self)  # computed each time: pixels can be changed in ways that leave no trace
 
     def __repr__(self) -> str:
@@ -208,7 +215,7 @@ def shot_indices(y: torch.Tensor, classes: Sequence[str], k: int, seed: int = 0)
 def tensor_versions(split: Split) -> tuple[int, ...] | None:
     """How often torch has changed the split's tensors in place; None where torch does not count."""
     try:
-        return tuple(t._version for t in (split.x, split.y) if isinstance(t, torch.Tensor))
+        return tuple(t._version for t in (split.x, split.y, split.boxes) if isinstance(t, torch.Tensor))
     except RuntimeError:  # tensors made in inference mode have no version
         return None
 
@@ -238,6 +245,8 @@ def _fingerprint(split: Split) -> str:
     else:
         _add(digest, str(tuple(split.x.shape)))
         digest.update(np.ascontiguousarray(split.x.numpy()).data)
+    if split.boxes is not None:  # a split without boxes keeps the fingerprint that it had before there were any
+        digest.update(b"boxes" + np.ascontiguousarray(split.boxes.numpy()).astype("<f4").tobytes())
     return digest.hexdigest()
 
 

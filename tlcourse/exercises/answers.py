@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dis
+from contextlib import contextmanager
 from types import FunctionType
 
 
@@ -21,6 +22,19 @@ class Stopped(Exception):
 def open_answer(answer) -> bool:
     """Whether nothing was answered yet: `...`, `None`, or a function whose body is only that."""
     return answer is ... or answer is None or (isinstance(answer, FunctionType) and _is_stub(answer))
+
+
+@contextmanager
+def torch_put_back():
+    """An answer may set for all of torch that it keeps no gradients, or another type of numbers: not for longer."""
+    import torch
+
+    dtype, gradients = torch.get_default_dtype(), torch.is_grad_enabled()
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(dtype)
+        torch.set_grad_enabled(gradients)
 
 
 def call(function, *arguments):

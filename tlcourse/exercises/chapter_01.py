@@ -30,7 +30,8 @@ KIND = Exercise(
     title="Which kind of transfer?",
     task="Write `kind(source, target)`. Each side has a `.domain` and a `.task` (words) and `.labels` (True or False). "
     "Return `'unsupervised'` if neither side has labels; else `'inductive'` if the tasks differ; else `'transductive'` "
-    "if the domains differ; and `'none'` if there is nothing to transfer between. "
+    "if the domains differ, whether or not the target has labels as well; and `'none'` if there is nothing to transfer "
+    "between. "
     '`exercise("01.1").material()` is a list of such pairs.',
     stub="def kind(source, target):\n    ...",
     answers=("kind",),
@@ -269,8 +270,8 @@ QUESTIONS = (
             Choice(
                 "Let the source count less, or come closer to it: weigh it down, align the features, or keep only its "
                 "representation.",
-                "A weight between the two losses is the subject of chapter 02, alignment that of chapter 09, and "
-                "keeping only the representation is feature extraction, chapter 03.",
+                "A weight between the two losses is the subject of chapter 02; alignment was in this chapter and comes "
+                "back in chapter 09; keeping only the representation is feature extraction, chapter 03.",
                 right=True,
             ),
         ),

@@ -27,7 +27,7 @@ HEAD = Exercise(
     title="Give a network a new head",
     task="Write `replace_head(model, classes)`: the model keeps its backbone, and gets a new linear head with one "
     'score a class. It must work for any width of backbone. Try it on `exercise("03.1").material()`, whose stages '
-    "are stem, stage1, pool and head.",
+    "are stem, stage1, pool and head; the head is `model.head`.",
     stub="def replace_head(model, classes):\n    ...",
     answers=("replace_head",),
     judge=judges_03.replaced_head,

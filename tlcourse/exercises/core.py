@@ -9,7 +9,7 @@ from html import escape
 
 from tlcourse.errors import CourseError
 from tlcourse.exercises import store
-from tlcourse.exercises.answers import NotAttempted, NotYet, Stopped, brief, open_answer
+from tlcourse.exercises.answers import NotAttempted, NotYet, Stopped, brief, open_answer, torch_put_back
 
 _MARKS = {"right": "✓", "not yet": "✗", "not attempted": "…", "error": "!", "hint": "?", "solution": "→"}
 _WORDS = {
@@ -126,7 +126,8 @@ class Exercise:
         if still:
             return Reply("not attempted", f"Still open: {', '.join(still)}.")
         try:
-            self.judge(*answers)
+            with torch_put_back():
+                self.judge(*answers)
         except NotYet as wrong:
             return Reply("not yet", str(wrong))
         except NotAttempted:
@@ -176,7 +177,7 @@ class Quiz:
         """Explain a choice, right or wrong; never raises."""
         if open_answer(letter):
             return Reply("not attempted", f'Choose a letter, e.g. `quiz("{self.name}").answer("a")`.')
-        chosen = str(letter).strip().strip(").").lower()
+        chosen = str(letter).strip().strip("().").lower()
         if len(chosen) != 1 or chosen not in self.letters:
             return Reply("error", f"Choose one of {', '.join(self.letters)}.", f"There is no choice {brief(chosen)}")
         choice = self.choices[self.letters.index(chosen)]

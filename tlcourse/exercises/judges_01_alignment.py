@@ -57,10 +57,15 @@ def _run(to_source, source, target, new):
     result = call(to_source, *given)
     if not all(torch.equal(a, b) for a, b in zip(given, (source, target, new), strict=True)):
         raise NotYet("Your function changes the tensors it was given. Make a new one: `new - mean`, not `new -= mean`.")
+    if result is None:
+        raise NotYet("Your function returns nothing. End it with the moved `new`: `return moved`.")
     if isinstance(result, (tuple, list)):
         raise NotYet("One tensor is wanted, the moved `new`: `return moved`.")
     try:
-        out = np.asarray(result.detach() if hasattr(result, "detach") else result, dtype=float)
+        out = np.asarray(result.detach() if hasattr(result, "detach") else result)
+        if np.iscomplexobj(out):
+            raise NotYet("The result holds complex numbers. The features are real ones, and so are they when moved.")
+        out = out.astype(float)
     except (TypeError, ValueError):
         raise NotYet("A tensor of the shape of `new` is wanted.") from None
     if out.shape != tuple(new.shape):

@@ -82,7 +82,7 @@ def _fits(out, x, fitted, axis) -> bool:
 _LEAKS = {
     "both": "Mean and spread came from training and test items together, so the test set has leaked into the "
     "preparation. Take them from `train` alone.",
-    "separately": "the test items were made standard by their own mean and spread. A single test image would become "
+    "separately": "The test items were made standard by their own mean and spread. A single test image would become "
     "all zeros, and a shift between the sets is wiped out. Use those of `train`.",
     "test": "Mean and spread came from the test items: they have leaked into the training. Take them from `train`.",
     "rows": "Each item was made standard by itself (along axis 1). Here each feature is: take mean and spread over "

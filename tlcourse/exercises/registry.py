@@ -10,6 +10,7 @@ from tlcourse import exercises
 from tlcourse.errors import CourseError, UnknownName
 from tlcourse.exercises import store
 from tlcourse.exercises.core import Exercise, Quiz
+from tlcourse.exercises.standing import Progress
 
 
 def exercise(name: str) -> Exercise:
@@ -42,20 +43,18 @@ def quiz(name: str) -> Quiz:
     return _find(name, Quiz, "quiz")
 
 
-def progress(chapter: int | str | None = None):
-    """Where the learner stands: a row a question, kept in one file on this machine and sent nowhere.
+def progress(chapter: int | str | None = None) -> Progress:
+    """Where the learner stands, as a bar and a table, from one file on this machine that is sent nowhere.
 
     Arguments:
         chapter: one chapter's number, or all chapters.
 
-    Returns a table with the columns `chapter`, `state` ("not attempted", "not yet", "right", or "error" when the code
-    stopped), `tries`, `hints` and `title`. Raises `UnknownName` for a chapter that has no questions.
+    Returns a `Progress` with a row a question; `.to_frame()` makes a pandas table of it, and `.save("progress.csv")`
+    (or `.json`) writes a file to keep or to hand in. Raises `UnknownName` for a chapter that has no questions.
 
-    >>> progress(3).index.tolist()
+    >>> progress(3).to_frame().index.tolist()
     ['03.1', '03.2', '03.3', '03.a', '03.b']
     """
-    import pandas as pd
-
     known, done = questions(), store.recall()
     wanted = None if chapter is None else str(chapter).zfill(2)
     if wanted is not None and not any(name.startswith(f"{wanted}.") for name in known):
@@ -66,7 +65,7 @@ def progress(chapter: int | str | None = None):
             entry = done.get(name, {"state": "not attempted", "tries": 0, "hints": 0})
             title = known[name].title if isinstance(known[name], Exercise) else known[name].question
             rows.append({"question": name, "chapter": name.split(".")[0], **entry, "title": title})
-    return pd.DataFrame(rows).set_index("question")
+    return Progress(tuple(rows))
 
 
 @cache

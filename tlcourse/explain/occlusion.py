@@ -151,3 +151,12 @@ def readable(text: str, transform) -> str:
         return text
     end = max((end for _, end in made["offset_mapping"]), default=0)
     return text[:end] if text[end:].strip() else text
+
+
+def unknown(text: str, transform) -> int:
+    """How many words of a text a tokenizer has no pieces for, such as one of a thousand letters; it reads a blank."""
+    tokenizer = getattr(transform, "tokenizer", None)
+    blank = getattr(tokenizer, "unk_token_id", None)
+    if blank is None or not getattr(tokenizer, "is_fast", False):
+        return 0
+    return tokenizer(text)["input_ids"].count(blank)

@@ -14,7 +14,7 @@ from tlcourse.chain import stages
 from tlcourse.errors import CourseError, whole_number
 from tlcourse.explain.gradcam import grad_cam, map_stage
 from tlcourse.explain.items import kind_of, picture, sentence
-from tlcourse.explain.occlusion import cover_up, strike_words
+from tlcourse.explain.occlusion import Struck, cover_up, strike_words, unknown
 from tlcourse.explain.outputs import class_names, shares
 from tlcourse.features.inputs import check_positions
 from tlcourse.features.modes import evaluating, model_device
@@ -176,12 +176,21 @@ def _of_text(model, item, top: int, where: bool, transform) -> dict:
         made |= {"text": struck.text, "spans": struck.spans, "weights": struck.falls.numpy()}
         several = struck.words > len(struck.spans)
         made["how"] = f"each {'few words' if several and len(struck.spans) < struck.read else 'word'} left out in turn"
-        if struck.read < struck.words:
-            made["notes"] = (
-                *made["notes"],
-                f"The model reads the first {struck.read} of {struck.words} words; the rest does not count.",
-            )
+        made["notes"] += _unread(struck, text, transform)
     return made
+
+
+def _unread(struck: Struck, text: str, transform) -> tuple[str, ...]:
+    """What of a text the model does not read."""
+    notes = []
+    if struck.read < struck.words:
+        notes.append(f"The model reads the first {struck.read} of {struck.words} words; the rest does not count.")
+    elif len(struck.text) < len(text):
+        notes.append(f"The model reads the first {len(struck.text)} of {len(text):,} letters; the rest does not count.")
+    if blanks := unknown(struck.text, transform):
+        words = "1 word is" if blanks == 1 else f"{blanks} words are"
+        notes.append(f"{words} unknown to the model, which reads a blank there.")
+    return tuple(notes)
 
 
 def _named(model, x, top: int, notes: list[str]) -> dict:

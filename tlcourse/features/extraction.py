@@ -188,7 +188,7 @@ def _run(model, chain, data, wanted, inputs, plan, weights, views, pooled, batch
             for piece, outputs in _through(engine, inputs, part, device):
                 for name, y in outputs.items():
                     held = sum(room.bytes for room in rooms.values())
-                    rooms[name].put(_average(y) if pooled else y, piece, view, held)
+                    rooms[name].put(average(y) if pooled else y, piece, view, held)
     return rooms, engine.note
 
 
@@ -209,7 +209,8 @@ def _through(engine: Engine, inputs: Inputs, part: torch.Tensor, device: torch.d
         yield from _through(engine, inputs, piece, device)
 
 
-def _average(x):
+def average(x):
+    """One vector an item: maps averaged over their places, tokens over the text; vectors as they are."""
     if isinstance(x, Tokens):
         weight = x.mask.to(x.x.dtype)[..., None]
         return (x.x * weight).sum(1) / weight.sum(1).clamp(min=1)

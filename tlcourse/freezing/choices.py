@@ -11,14 +11,15 @@ from torch import nn
 
 from tlcourse.chain import pick, stages
 from tlcourse.errors import UnknownName
-from tlcourse.freezing.freeze import freeze, frozen, unfreeze
+from tlcourse.freezing.freeze import freeze, frozen, is_held, unfreeze
+from tlcourse.freezing.lora import detours_only
 
 PRESETS = {
     "probe": "Only the head trains: a linear probe.",
     "last": "The head and the stage before it train.",
     "half": "The first half of the stages is frozen.",
     "all": "Everything trains.",
-    "gradual": "One more stage trains each time, from the head on.",
+    "gradual": "One more stage trains each time, from the head on; when all do, it begins again.",
 }
 
 
@@ -41,10 +42,7 @@ def preset(model: nn.Module, name: str) -> tuple[str, ...]:
     trains = {"probe": 1, "last": 2, "half": len(holders) - len(holders) // 2, "all": len(holders)}.get(name)
     if trains is None:
         held = set(frozen(model))
-        trains = 0
-        while trains < len(holders) and holders[-1 - trains] not in held:
-            trains += 1
-        trains += 1
+        trains = next((i for i, stage in enumerate(reversed(holders)) if stage in held), 0) + 1
     if trains >= len(holders):
         return ()
     return tuple(known[: known.index(holders[-trains])])
@@ -60,7 +58,7 @@ def with_parameters(model: nn.Module) -> list[str]:
 
 
 def choose(model: nn.Module, names: Iterable[str]) -> nn.Module:
-    """Freeze exactly these stages. Those that are so already stay untouched, a LoRA detour in them included.
+    """Freeze exactly these stages. Those that are so already stay untouched, and a LoRA detour stays one.
 
     >>> net = nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 2))
     >>> frozen(choose(choose(net, ["1"]), ["0"]))
@@ -78,11 +76,14 @@ def choose(model: nn.Module, names: Iterable[str]) -> nn.Module:
         freeze(model, *closing)
     if opening:
         unfreeze(model, *opening)
+        detours_only(model, *opening)
     return model
 
 
 def code_of(model: nn.Module, name: str = "model") -> str:
     """The line of code that freezes what is frozen now, whatever was frozen before.
+
+    A stage that trains in part, as with a LoRA detour, is left as it is: `unfreeze` would open all of it.
 
     Arguments:
         model: any model whose `stages` are known.
@@ -94,7 +95,13 @@ def code_of(model: nn.Module, name: str = "model") -> str:
     >>> code_of(freeze(net))
     'freeze(unfreeze(model))'
     """
-    known, held = list(dict(stages(model).named_children())), list(frozen(model))
+    chain, held = dict(stages(model).named_children()), list(frozen(model))
+    known = list(chain)
+    part = [stage for stage in known if stage not in held and not _wholly_open(chain[stage])]
+    if part:
+        opened = [stage for stage in known if stage not in held and stage not in part]
+        code = f"unfreeze({name}, {_listed(opened)})" if opened else name
+        return f"freeze({code}, {_listed(held)})" if held else code
     if not held:
         return f"unfreeze({name})"
     usual = known.index("head") if "head" in known else known.index(pick(model, last=1)[0])
@@ -104,8 +111,39 @@ def code_of(model: nn.Module, name: str = "model") -> str:
         return f"freeze({name}, {json.dumps('*')})"
     if held == known[: len(held)]:
         return f"freeze(unfreeze({name}), until={json.dumps(held[-1], ensure_ascii=False)})"
-    chosen = ", ".join(json.dumps(escape(stage), ensure_ascii=False) for stage in held)
-    return f"freeze(unfreeze({name}), {chosen})"
+    return f"freeze(unfreeze({name}), {_listed(held)})"
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(json.dumps(escape(name), ensure_ascii=False) for name in names)
+
+
+def _wholly_open(stage: nn.Module) -> bool:
+    return all(p.requires_grad for p in stage.parameters()) and not any(is_held(m) for m in stage.modules())
+
+
+def outcome(table: pd.DataFrame) -> str:
+    """What trains, in a sentence.
+
+    Arguments:
+        table: what `audit(model)` returned.
+
+    >>> from tlcourse import audit
+    >>> net = nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 3), nn.Linear(3, 2))
+    >>> outcome(audit(net)), outcome(audit(freeze(net, "0"))), outcome(audit(freeze(net)))
+    ('Everything trains.', '1, 2 train.', 'Only 2 trains.')
+    """
+    held = table[table["parameters"] > 0]
+    whole = list(held.index[held["requires grad"] == "yes"])
+    part = list(held.index[held["requires grad"] == "part"])
+    if not whole and not part:
+        return "Nothing trains."
+    if len(whole) == len(held):
+        return "Everything trains."
+    if not part:
+        return f"Only {whole[0]} trains." if len(whole) == 1 else f"{_named(whole)} train."
+    words = f"{_named(part)} train{'s' if len(part) == 1 else ''} in part"
+    return f"{_named(whole)} train{'s' if len(whole) == 1 else ''}; {words}." if whole else f"{words}."
 
 
 def cautions(table: pd.DataFrame) -> list[str]:
@@ -123,7 +161,7 @@ def cautions(table: pd.DataFrame) -> list[str]:
     trains = held["requires grad"].isin(["yes", "part"])
     said = []
     if len(held) and not trains.any():
-        said.append("Nothing trains: every stage is frozen. Leave at least the head open.")
+        said.append("Nothing trains: every parameter is frozen. Leave at least the head open.")
     elif trains.any():
         first = list(trains).index(True)
         behind = [name for name, moves in list(trains.items())[first:] if not moves]

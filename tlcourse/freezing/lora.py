@@ -75,11 +75,27 @@ def lora(
     for name in list(chain)[: list(chain).index(head)]:
         if not any(p.requires_grad for p in chain[name].parameters()):
             freeze(model, name)
-        for module in chain[name].modules():
-            if isinstance(module, _NormBase):
-                hold(module)
+        _hold_norms(chain[name])
     chain[head].requires_grad_(True)  # peft freezes it too; a new head that does not learn would be worth nothing
     return model
+
+
+def detours_only(model: nn.Module, *names: str) -> None:
+    """Where a stage has a LoRA detour, let that alone train: `unfreeze` has opened all that lies in it.
+
+    >>> detours_only(nn.Sequential(nn.Linear(2, 2)), "0")  # no detour: the stage stays open
+    """
+    chain = dict(stages(model).named_children())
+    for stage in (chain[name] for name in names if adapted(chain[name])):
+        for name, parameter in stage.named_parameters():
+            parameter.requires_grad_("lora_" in name)
+        _hold_norms(stage)
+
+
+def _hold_norms(stage: nn.Module) -> None:
+    for module in stage.modules():
+        if isinstance(module, _NormBase):
+            hold(module)
 
 
 def adapted(model: nn.Module) -> list[tuple[str, nn.Module]]:

@@ -24,6 +24,7 @@ def audit(model: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> p
     Returns a table, a row a stage: `parameters` (numbers), `requires grad` (yes, no, part), `in optimizer`
     (yes, no, part, or "?" without an optimizer), `buffers that move` (tensors of normalisation statistics that
     `model.train()` sets moving), and `frozen` (truly: nothing of it can move).
+    Raises `CourseError` when `optimizer` is not one.
 
     >>> from torch import nn
     >>> net = nn.Sequential(nn.BatchNorm1d(4), nn.Linear(4, 2)).requires_grad_(False)
@@ -32,6 +33,12 @@ def audit(model: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> p
 
     Introduced in chapter 03.
     """
+    if optimizer is not None and not hasattr(optimizer, "param_groups"):
+        raise CourseError(
+            f"{optimizer!r} is not an optimizer.",
+            why="What it holds is read from its param_groups.",
+            do="Pass the optimizer itself, e.g. torch.optim.AdamW(parameter_groups(model, lr=1e-3)), or leave it out.",
+        )
     held = None if optimizer is None else {id(p) for group in optimizer.param_groups for p in group["params"]}
     rows, truly, _ = [], frozen(model), list(tensors_of(model))
     for name, stage in stages(model).named_children():

@@ -14,6 +14,8 @@ from tlcourse.optimization.surfaces import Surface, chosen, point
 OPTIMIZERS = ("gradient descent", "momentum", "Adam")
 FLAT = 1e-2
 """A slope below this counts as level ground."""
+SEEN = 1e-3
+"""Which share of the picture's width a path has to leave its start by, to be seen as one."""
 
 
 @dataclass(frozen=True)
@@ -23,8 +25,8 @@ class Descent:
     Arguments:
         points: where it stood before the first step and after each.
         losses: the loss there.
-        ended: `"arrived"` (on level ground), `"on its way"`, `"to and fro"` (no lower than half-way through), or
-            `"diverged"` (far away).
+        ended: `"arrived"` (on level ground), `"on its way"`, `"to and fro"` (no lower than half-way through),
+            `"diverged"` (far away), or `"standing still"` (with steps too small to be seen).
         optimizer, lr: what took the steps.
 
     >>> descend("bowl", lr=0.5, steps=20)
@@ -104,8 +106,11 @@ def descend(
         ended = "diverged"
     elif slope < FLAT:
         ended = "arrived"
+    elif losses[-1] < (1 - 1e-6) * losses[len(losses) // 2]:
+        ended = "on its way"
     else:
-        ended = "on its way" if losses[-1] < (1 - 1e-6) * losses[len(losses) // 2] else "to and fro"
+        away = max(math.dist(begin, each) for each in points)
+        ended = "to and fro" if away > SEEN * (surface.box[1] - surface.box[0]) else "standing still"
     return Descent(tuple(points), tuple(losses), ended, optimizer, lr)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import dataclass, field
+from numbers import Real
 
 import torch
 from torch.nn import functional as F
@@ -77,7 +79,7 @@ def best_head(data: Features, weights=None, *, decay: float = 0.5, scaled=None) 
     from sklearn.linear_model import LogisticRegression
     from threadpoolctl import threadpool_limits
 
-    if not decay > 0:
+    if isinstance(decay, bool) or not isinstance(decay, Real) or not 0 < decay < math.inf:
         raise CourseError(f"decay={decay!r} will not do.", do="Choose a number above 0.")
     x, y = data.flat()
     missing = sorted(set(range(len(data.classes))) - set(y.tolist()))

@@ -9,7 +9,7 @@ import torch
 from tlcourse.errors import CourseError, whole_number
 from tlcourse.features import Features
 from tlcourse.optimization.descent import minimum
-from tlcourse.optimization.mixing import mix
+from tlcourse.optimization.mixing import check_parts, fitting, mix, readable
 from tlcourse.optimization.planes import Plane
 from tlcourse.optimization.surfaces import blend
 
@@ -48,20 +48,24 @@ def lines(
 
     Chapter 02.
     """
+    names = _names(names)
+    if not isinstance(shown, Sequence) or len(shown) != 2:
+        raise CourseError(
+            "Two parts are shown: items of the source, and items of the target.", do="Pass both: (source, target)."
+        )
     for part in (source, target, *shown):
         if not isinstance(part, Features) or len(part.classes) != 2:
             raise CourseError(
                 "A line parts two classes, in features.", do="Extract the features of a task with two classes first."
             )
-    if len(shown) != 2 or len(names) != 2:
-        raise CourseError("Two parts are shown: items of the source, and items of the target.", do="Pass two of each.")
-    most = min(torch.bincount(target.y, minlength=2).tolist())
-    amounts = sorted({n for n in (whole_number("shots", n) for n in shots) if n <= most})
-    if not amounts:
-        raise CourseError(f"There are only {most} target items a class.", do=f"Pass e.g. shots=({max(1, most)},).")
+    check_parts(source, target)
+    for part in shown:
+        readable(part, "show")
+        fitting(source, part, "the shown items")
+    amounts, seed = _amounts(target, shots), whole_number("seed", seed, 0)
     lambdas = [round(i / STEPS, 4) for i in range(STEPS + 1)]
     return {
-        "names": [str(name) for name in names],
+        "names": names,
         "classes": list(source.classes),
         "sizes": [len(part) for part in shown],
         "learned": len(source),
@@ -69,6 +73,25 @@ def lines(
         "labels": [part.y.tolist() for part in shown],
         "amounts": [_amount(source, target.shots(n, seed), shown, lambdas, n, decay) for n in amounts],
     }
+
+
+def _names(names) -> list[str]:
+    made = [str(name).strip() for name in names] if isinstance(names, Sequence) and not isinstance(names, str) else []
+    if len(made) != 2 or not all(made) or made[0] == made[1]:
+        raise CourseError(
+            f"names={names!r} will not do.", do='Pass two different names, e.g. names=("movie", "tweet").'
+        )
+    return made
+
+
+def _amounts(target, shots) -> list[int]:
+    if not isinstance(shots, Sequence) or isinstance(shots, str) or not len(shots):
+        raise CourseError(f"shots={shots!r} will not do.", do="Pass numbers of items a class, e.g. shots=(4, 16).")
+    most = min(torch.bincount(target.y, minlength=2).tolist())
+    amounts = sorted({n for n in (whole_number("shots", n) for n in shots) if n <= most})
+    if not amounts:
+        raise CourseError(f"There are only {most} target items a class.", do=f"Pass e.g. shots=({most},).")
+    return amounts
 
 
 def _amount(source, few, shown, lambdas, n, decay) -> dict:
@@ -86,7 +109,7 @@ def _amount(source, few, shown, lambdas, n, decay) -> dict:
         values.append([round(float(plane.head(at).score(part).loss), 4) for part in (source, few)])
     both = torch.cat(points)
     low, high = both.min(0).values, both.max(0).values
-    room = 0.04 * (high - low)
+    room = (0.04 * (high - low)).clamp(min=0.01)  # features that are all the same have no width of their own
     box = torch.stack([low - room, high + room], -1).flatten().mul(1000).round().div(1000)
     return {
         "shots": n,

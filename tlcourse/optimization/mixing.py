@@ -81,7 +81,7 @@ def mix(source: Features, target: Features, lambdas: Sequence[float] = LAMBDAS, 
 
     Chapter 02. Ben-David et al. 2010 (how far the best λ is from either end).
     """
-    _check(source, target)
+    check_parts(source, target)
     try:
         chosen = sorted({fraction("λ", value) for value in lambdas})
     except TypeError:
@@ -100,25 +100,43 @@ def mix(source: Features, target: Features, lambdas: Sequence[float] = LAMBDAS, 
     return Mixture(tuple(chosen), tuple(heads), tuple(losses[0]), tuple(losses[1]))
 
 
-def _check(source: Features, target: Features) -> None:
-    for part in (source, target):
-        if not isinstance(part, Features):
-            raise CourseError(
-                f"mix reads features, not a {type(part).__name__}.", do="Extract them first: extract(model, data)."
-            )
-        if not len(part):
-            raise CourseError("There are no items to learn from.", do="Check how the features were selected.")
-        for name, n in zip(part.classes, torch.bincount(part.y, minlength=len(part.classes)).tolist(), strict=True):
-            if not n:
-                raise CourseError(f"There is no item of {name!r} to learn from.", do="Take some of every class.")
-    if tuple(source.classes) != tuple(target.classes):
+def readable(part: Features, what: str = "learn from") -> None:
+    """Features of at least one item, all of them numbers; or the error that says so."""
+    if not isinstance(part, Features):
         raise CourseError(
-            f"The source's classes are {', '.join(source.classes)}, the target's {', '.join(target.classes)}.",
+            f"mix reads features, not a {type(part).__name__}.", do="Extract them first: extract(model, data)."
+        )
+    if not len(part):
+        raise CourseError(f"There are no items to {what}.", do="Check how the features were selected.")
+    odd = int((~part.flat()[0].isfinite().all(1)).sum())
+    if odd:
+        raise CourseError(
+            f"Of {len(part)} items to {what}, {odd} {'has' if odd == 1 else 'have'} features that are no numbers.",
+            why="NaN or infinite values: the model's weights or its input hold some.",
+            do="Extract the features with a model loaded anew, and with its own transform.",
+        )
+
+
+def fitting(source: Features, other: Features, whose: str = "the target") -> None:
+    """Features of the same classes and of one stage; or the error that says so."""
+    if tuple(source.classes) != tuple(other.classes):
+        raise CourseError(
+            f"The source's classes are {', '.join(source.classes)}, those of {whose} {', '.join(other.classes)}.",
             why="Two losses can be mixed when the same head is meant to do both.",
             do="Take two data sets with the same classes.",
         )
-    if source.stage != target.stage or source.flat()[0].shape[1] != target.flat()[0].shape[1]:
+    if source.stage != other.stage or source.flat()[0].shape[1] != other.flat()[0].shape[1]:
         raise CourseError(
-            f"The source's features are of stage {source.stage!r}, the target's of {target.stage!r}.",
+            f"The source's features are of stage {source.stage!r}, those of {whose} of {other.stage!r}.",
             do="Extract both with the same model at the same stage.",
         )
+
+
+def check_parts(source: Features, target: Features) -> None:
+    """Features that two losses can be computed on and mixed; or the error that says what does not fit."""
+    for part in (source, target):
+        readable(part)
+        for name, n in zip(part.classes, torch.bincount(part.y, minlength=len(part.classes)).tolist(), strict=True):
+            if not n:
+                raise CourseError(f"There is no item of {name!r} to learn from.", do="Take some of every class.")
+    fitting(source, target)

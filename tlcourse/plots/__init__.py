@@ -1,6 +1,7 @@
 """Every figure of the course: one style, readable without colour, and told in words by its `alt` text."""
 
 from tlcourse.plots.bars import bars, depth, stages
+from tlcourse.plots.boxes import boxes
 from tlcourse.plots.clouds import confusion, embedding
 from tlcourse.plots.contours import contours
 from tlcourse.plots.curves import history, label_efficiency
@@ -14,11 +15,13 @@ from tlcourse.plots.plot import Plot
 from tlcourse.plots.predictions import prediction
 from tlcourse.plots.prices import strategies
 from tlcourse.plots.sweeps import rates, sweep
+from tlcourse.plots.tasks import tasks
 from tlcourse.plots.tokens import tokens
 
 __all__ = [
     "Plot",
     "bars",
+    "boxes",
     "confusion",
     "contours",
     "depth",
@@ -36,6 +39,7 @@ __all__ = [
     "stages",
     "strategies",
     "sweep",
+    "tasks",
     "tokens",
     "transfer",
 ]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from tlcourse.errors import CourseError
 from tlcourse.plots.inputs import levels, numbers
 from tlcourse.plots.plot import COLOURS, LINES, MARKERS, MUTED, Plot, drawing, end_labels, limits
-from tlcourse.plots.words import counted, number, plain
+from tlcourse.plots.words import counted, listed, number, plain, shorten
 
 
 def history(history, *more, labels=None) -> Plot:
@@ -33,18 +33,24 @@ def history(history, *more, labels=None) -> Plot:
         raise CourseError(f"There are {len(runs)} histories, so {len(runs)} labels are needed.")
     labels = [plain(label) for label in labels]
     panels = [p for p in ("loss", "accuracy") if any(_has(run, p) or _has(run, f"valid_{p}") for run in runs)]
-    height = max(3.3, 0.26 * len(runs) + 1.2)
+    height, top = max(3.3, 0.26 * len(runs) + 1.2), tame([max(_losses(run)) for run in runs])
+    beyond = tuple(label for run, label in zip(runs, labels, strict=True) if max(_losses(run)) > top)
     with drawing(height=height + (0.3 if len(runs) > 1 else 0)) as figure:
         for panel, ax in zip(panels, np.ravel(figure.subplots(1, len(panels), squeeze=False)), strict=True):
             ends = []
             for i, (run, label) in enumerate(zip(runs, labels, strict=True)):
                 ends += _lines(ax, run, panel, label, i, len(runs) > 1)
+            if panel == "loss" and beyond:
+                ax.set_ylim(*limits([min(min(_losses(run)) for run in runs), top]))
+                ends = [(x, min(y, ax.get_ylim()[1]), *named) for x, y, *named in ends]
             _epochs(ax, runs)
             ax.set_title(panel.capitalize())
             ax.grid(axis="y")
             end_labels(ax, ends, height - 1.1)
         if len(runs) > 1:
-            figure.supxlabel("Solid, filled marks: validation. Dashed, open marks: training.", size=10, color=MUTED)
+            marks = "Solid, filled marks: validation. Dashed, open marks: training."
+            left = f"\nThe loss of {shorten(listed(beyond), 70)} leaves the picture." if beyond else ""
+            figure.supxlabel(marks + left, size=10, color=MUTED)
     longest = max(len(run["epoch"]) for run in runs)
     words = f"{' and '.join(panels).capitalize()} over {counted(longest, 'epoch')}."
     for run, label in zip(runs, labels, strict=True):
@@ -75,6 +81,27 @@ def _table(given) -> dict[str, np.ndarray]:
             do="Pass what fit returned; if the loss is NaN, train with a smaller lr.",
         )
     return run
+
+
+def tame(highest: Sequence[float]) -> float:
+    """How high a picture of several runs should reach: one that diverged would press all others flat.
+
+    Arguments:
+        highest: the highest loss of each run.
+
+    Returns the highest of those that are at most a hundred times the one at the lower quarter.
+
+    >>> tame([0.7, 2.5, 2e10]), tame([2e10])
+    (2.5, 20000000000.0)
+    """
+    ranked = sorted(highest)
+    usual = ranked[(len(ranked) - 1) // 4]
+    return max(value for value in ranked if value <= max(usual, 100 * usual))
+
+
+def _losses(run) -> np.ndarray:
+    both = np.concatenate([run[name] for name in ("loss", "valid_loss") if name in run])
+    return both[np.isfinite(both)]
 
 
 def _has(run, name) -> bool:

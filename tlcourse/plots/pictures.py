@@ -39,10 +39,10 @@ def images(x, titles=None, *, columns: int = 8, labels=None, predictions=None, c
         total, labels = len(split), split.y[:limit] if labels is None else labels
     else:
         total = None
-    pictures = _pictures(x)
+    pictures = as_pictures(x)
     total = total or len(pictures)
-    names = _names(labels, classes, "labels")
-    guesses = _names(predictions, classes, "predictions")
+    names = as_names(labels, classes, "labels")
+    guesses = as_names(predictions, classes, "predictions")
     if guesses is not None and names is None:
         raise CourseError("Predictions can be marked only beside the true labels.", do="Pass labels= as well.")
     # lists may be as long as the whole split, of which only the first images are shown
@@ -52,18 +52,26 @@ def images(x, titles=None, *, columns: int = 8, labels=None, predictions=None, c
     pictures = pictures[:limit]
     marks = None
     if guesses is not None:
-        marks = [a == b for a, b in zip(names, guesses, strict=False)][: len(pictures)]
-        captions = [
-            [f"✓\N{NO-BREAK SPACE}{b}"] if a == b else [f"✗\N{NO-BREAK SPACE}{b}", f"is {a}"]
-            for a, b in zip(names, guesses, strict=False)
-        ]
+        marks, captions = judged(names, guesses)
+        marks = marks[: len(pictures)]
     else:
         captions = [[plain(t)] for t in (titles if titles is not None else names or [""] * len(pictures))]
-    figure = _draw(pictures, captions[: len(pictures)], marks, max(1, min(int(columns), len(pictures))))
+    figure = draw_grid(pictures, captions[: len(pictures)], marks, max(1, min(int(columns), len(pictures))))
     return Plot(figure, _tell(pictures, captions, names, guesses, marks, total))
 
 
-def _draw(pictures, captions, marks, columns):
+def judged(names, guesses) -> tuple[list[bool], list[list[str]]]:
+    """Which guesses are right, and what stands above each picture."""
+    marks = [a == b for a, b in zip(names, guesses, strict=False)]
+    captions = [
+        [f"✓\N{NO-BREAK SPACE}{b}"] if a == b else [f"✗\N{NO-BREAK SPACE}{b}", f"is {a}"]
+        for a, b in zip(names, guesses, strict=False)
+    ]
+    return marks, captions
+
+
+def draw_grid(pictures, captions, marks, columns, over=None):
+    """A figure of pictures in rows, with lines of text above each; `over(ax, i)` draws on the i-th picture."""
     cell = min(WIDTH / columns, 2.6 if len(pictures) > 1 else 4.0)
     letters = max(3, int(cell * 72 / (0.67 * _SIZE)))
     captions = [_wrap(lines, letters) for lines in captions]
@@ -81,6 +89,8 @@ def _draw(pictures, captions, marks, columns):
                 place = (column * cell + 0.04, top - lines - h, inner, h)
                 ax = figure.add_axes([place[0] / width, place[1] / height, place[2] / width, place[3] / height])
                 _show(ax, pictures[i])
+                if over is not None:
+                    over(ax, i)
                 colour = None if marks is None else readable(GREEN if marks[i] else VERMILLION)
                 ax.text(
                     0.5, 1.03, "\n".join(captions[i]), size=_SIZE, ha="center", va="bottom", linespacing=1.05,
@@ -100,11 +110,12 @@ def _show(ax, picture):
     ax.imshow(picture, interpolation="nearest" if small else "antialiased", **how)
 
 
-def _pictures(x) -> list[np.ndarray]:
+def as_pictures(x) -> list[np.ndarray]:
+    """Tensors, arrays and lists of them as arrays `[h, w]` or `[h, w, 3]` of uint8."""
     if isinstance(x, (list, tuple)):
         if not x:
             raise CourseError("There are no images to draw.", why="The list is empty.")
-        return [picture for one in x for picture in _pictures(one)]
+        return [picture for one in x for picture in as_pictures(one)]
     x = array(x, "images")
     x = x[None] if x.ndim == 3 else x[None, None] if x.ndim == 2 else x
     if x.ndim != 4 or x.shape[1] not in (1, 3):
@@ -128,7 +139,8 @@ def _pictures(x) -> list[np.ndarray]:
     return [p[0] if p.shape[0] == 1 else p.transpose(1, 2, 0) for p in x]
 
 
-def _names(values, classes, what):
+def as_names(values, classes, what):
+    """Names from class numbers or names; None stays None."""
     if values is None:
         return None
     values = array(values, what)

@@ -170,7 +170,9 @@ def end_labels(ax: Axes, ends: Sequence[tuple[float, float, str, str]], height: 
     """
     to_axes = ax.transData + ax.transAxes.inverted()
     at = [to_axes.transform((x, y)) for x, y, _, _ in ends]
-    places = spread([y for _, y in at], 1.3 * size / 72 / height)
+    gap = 1.3 * size / 72 / height
+    low = 0.7 * gap  # no lower than this, or a name reaches the numbers below the axis
+    places = [low + place for place in spread([y - low for _, y in at], gap)]
     for (x, y, text, colour), (_, before), place in zip(ends, at, places, strict=True):
         moved = abs(place - before) > 0.4 * size / 72 / height
         ax.annotate(

@@ -11,7 +11,7 @@ class Diverged(CourseError):
     """The loss became NaN or infinite; `.history` holds the epochs before."""
 
 
-def diverged(epoch, done, finite_logits, source, index, lr, history) -> Diverged:
+def diverged(epoch, done, finite_logits, source, index, lr, history, task="") -> Diverged:
     """Why the loss is not a number, in the order in which causes can be told apart."""
     moved = epoch > 1 or done > 0
     if not source.finite(index):
@@ -29,8 +29,9 @@ def diverged(epoch, done, finite_logits, source, index, lr, history) -> Diverged
     else:
         why = "The outputs overflow at the first step: the input has another scale than the weights expect."
         do = "Use the model's own transform."
+    whose = f" of task {task!r}" if task else ""
     error = Diverged(
-        f"The loss is not a number in epoch {epoch}, after {done} batches; training stopped.",
+        f"The loss{whose} is not a number in epoch {epoch}, after {done} batches; training stopped.",
         why=why,
         do=f"{do} The epochs so far are in the error's .history.",
     )

@@ -21,7 +21,7 @@ from tlcourse.freezing import still
 from tlcourse.hardware import reusing_memory
 from tlcourse.models import Tokens
 from tlcourse.training.schedules import steps_of
-from tlcourse.training.source import check_data
+from tlcourse.training.source import check_data, ready
 from tlcourse.training.untouched import untouched
 
 ADAM = 12
@@ -147,12 +147,14 @@ def price(model: nn.Module, data, *, batch: int = 32) -> Prices:
     order = inputs.longest_first()
     size = min(batch, at_once(model.transform, device=device), len(data))
     middle = order[(len(order) - size) // 2 :][:size]  # of texts those of middle length
+    if size == 1:  # BatchNorm cannot train on one item, and this asks what two would take
+        middle, size = middle.repeat(2), 2
     everything = nn.ModuleList([model, *chain.values()])
     found = {}
     with untouched(model), seeded(0, device), evaluating(everything):
         everything.requires_grad_(True)
         for _ in range(2):  # the first time is not counted
-            x = inputs(middle).to(device)
+            x = ready(model, inputs(middle))
             for name, stage in chain.items():
                 everything.train(False)
                 found[name], x = _stage(name, stage, x, size, device)

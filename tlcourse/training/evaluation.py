@@ -57,11 +57,12 @@ def predicted(source: Source, batch: int | None = None) -> torch.Tensor:
     parts, order = [], source.in_order(batch)
     with evaluating(nn.ModuleList([source.model, source.run])), torch.no_grad():
         for index in order:
-            parts.append(source.run(source.batch(index)).cpu().float())
+            logits = source.run(source.batch(index))
+            check_outputs(logits, source.data)
+            parts.append(logits.cpu().float())
     found = torch.cat(parts)
     logits = torch.empty_like(found)
     logits[torch.cat(order)] = found
-    check_outputs(logits, source.data)
     if not logits.isfinite().all():
         raise CourseError(
             "The model's outputs are not numbers (NaN) or infinite, so there is nothing to score.",

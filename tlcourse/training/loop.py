@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 
 import torch
 from torch import nn
@@ -155,9 +156,10 @@ def fit(
                 said.append("The device's memory was too small for a batch, so each went through in two halves.")
             history.note = " ".join(said)
     except KeyboardInterrupt:
-        history.interrupted, history.note = True, _where(history, epochs, run)
+        history.interrupted, history.note = True, where_stopped(history, epochs, run)
         note_interrupt()
-        print(history.note)
+        with suppress(Exception):  # in a thread whose way to the page is gone, see TrainingMonitor.send_state
+            print(history.note)
     finally:
         history.seconds, history.memory = history.seconds + cost.seconds, cost.memory
     return history
@@ -167,7 +169,8 @@ def _held_out(model: nn.Module, valid, kept) -> Source | None:
     return None if valid is None else Source(model, kept, training=True, made_now=kept is not valid)
 
 
-def _where(history: History, epochs: int, run: Run | None) -> str:
+def where_stopped(history: History, epochs: int, run: Run | None) -> str:
+    """How far an interrupted run had come, for its note."""
     if run is None:
         return "Interrupted before the first step, while the frozen stages were computed. The model is as it was."
     where = f"in epoch {len(history) + 1} of {epochs}, after {run.done} of its {run.steps} batches"

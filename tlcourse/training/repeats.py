@@ -73,7 +73,7 @@ class Repeats:
     def __repr__(self) -> str:
         n = len(self.seeds)
         spread = f" ({self.low:.3f} to {self.high:.3f})" if n > 1 else ""
-        cost = f", {sum(self.seconds) / n:.1f} s a run" if self.seconds else ""
+        cost = f", {max(sum(self.seconds) / n, 0.01):.2g} s a run" if self.seconds else ""
         return f"{self.mean:.3f}{spread}, {n} seed{'s' if n > 1 else ''}{cost}{f' ({self.note})' if self.note else ''}"
 
     def _repr_html_(self) -> str:

@@ -56,7 +56,7 @@ class Run:
 
     def go(self) -> None:
         """Train to the end, or to a stop, from where the history stands."""
-        first = len(self.history) + 1
+        first, error = len(self.history) + 1, None
         try:
             self.watcher.begin(self.settings, self.epochs, self.steps, self.history.rows)
             with stops_between_batches(self.watcher, alone=self.step.team.size == 1):
@@ -64,10 +64,14 @@ class Run:
                     if self.best.stop:
                         break
                     self._whole(epoch)
+        except BaseException as raised:
+            error = raised
+            raise
         finally:
             self.source.train(False)
             self.step.optimizer.zero_grad(set_to_none=True)
-            self.watcher.end()
+            self.watcher.end(error)
+            del error  # its traceback holds this frame, and so the optimizer, until the garbage is collected
 
     def _whole(self, epoch: int) -> None:
         start = time.perf_counter()

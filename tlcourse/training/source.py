@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+
 import torch
 from torch import nn
 
@@ -33,7 +35,7 @@ class Source:
     def __init__(self, model: nn.Module, data, training: bool = False, augment=None, made_now: bool = False):
         self.model, self.data, self.augment = model, data, augment
         self.device = model_device(model)
-        self.dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
+        self.dtype = _dtype(model)
         check_data(model, data)
         if isinstance(data, Features):
             self.run = _rest(model, data, training, made_now)
@@ -97,6 +99,12 @@ class Source:
 
 def check_outputs(logits: torch.Tensor, data) -> None:
     """Say so when a model's outputs cannot be the data's classes."""
+    if not isinstance(logits, torch.Tensor):
+        raise CourseError(
+            f"The model gives a {type(logits).__name__} for a batch, not a tensor of class scores.",
+            why="It has several heads, or its own kind of output.",
+            do="Train and score a MultiTask network with fit_tasks(...) and evaluate_tasks(...).",
+        )
     if logits.ndim != 2 or logits.shape[1] != len(data.classes):
         raise CourseError(
             f"The model gives {list(logits.shape[1:])} numbers an item; the data have {len(data.classes)} classes.",
@@ -139,6 +147,30 @@ def _near(data: Features, device: torch.device) -> Features:
     if data.x.nbytes < free // 4:
         return replace(data, x=data.x.to(device), mask=None if data.mask is None else data.mask.to(device))
     return data
+
+
+def ready(model: nn.Module, x):
+    """A batch on the model's device and in its precision."""
+    return _to(x, model_device(model), _dtype(model))
+
+
+@contextmanager
+def spread():
+    """Say so where a BatchNorm is to train on one item."""
+    try:
+        yield
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise CourseError(
+            "BatchNorm cannot train on a batch of one item.",
+            why="It normalises by the spread of the batch, and one item has none.",
+            do="Choose batch=2 or more, give more items, or freeze the stages that have BatchNorm.",
+        ) from error
+
+
+def _dtype(model: nn.Module) -> torch.dtype:
+    return next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
 
 
 def _to(x, device: torch.device, dtype: torch.dtype):

@@ -10,7 +10,7 @@ from torch import nn
 from tlcourse.errors import CourseError
 from tlcourse.training.objective import Objective
 from tlcourse.training.precision import Precision
-from tlcourse.training.source import Source, check_outputs
+from tlcourse.training.source import Source, check_outputs, spread
 from tlcourse.training.team import Team
 
 
@@ -81,18 +81,9 @@ class Step:
 
     def _forward(self, index, view):
         x, labels = self.objective.mixed(self.source.batch(index, view), self.source.labels(index))
-        try:
-            with self.precision.autocast():
-                logits = self.run(x)
-        except ValueError as error:
-            if "more than 1 value per channel" not in str(error):
-                raise
-            raise CourseError(
-                "BatchNorm cannot train on a batch of one item.",
-                why="It normalises by the spread of the batch, and one item has none.",
-                do="Choose batch=2 or more, give more items, or freeze the stages that have BatchNorm.",
-            ) from error
+        with spread(), self.precision.autocast():
+            logits = self.run(x)
+        check_outputs(logits, self.source.data)
         if self.precision.dtype is not None:
             logits = logits.float()  # a softmax over many classes wants all digits
-        check_outputs(logits, self.source.data)
         return self.objective(logits, labels), logits, labels

@@ -12,7 +12,7 @@ from tlcourse.errors import CourseError
 from tlcourse.features.inputs import Inputs
 from tlcourse.features.modes import model_device, seeded
 from tlcourse.freezing import changed, parameter_groups, snapshot
-from tlcourse.training.source import check_data, check_outputs
+from tlcourse.training.source import check_data, check_outputs, ready, spread
 from tlcourse.training.untouched import untouched
 
 SENTENCES = ("A quiet film.", "It never gets going, and then it ends.", "Wonderful!", "I want my evening back.")
@@ -44,7 +44,8 @@ def trial_step(model: nn.Module, data=None, *, batch: int = 16, lr: float = 1e-3
     with untouched(model), seeded(0, device):
         model.train()
         chain.train()
-        logits = chain(x.to(device))
+        with spread():
+            logits = chain(ready(model, x))
         if data is not None:
             check_outputs(logits, data)
         y = (torch.arange(len(logits)) % logits.shape[1] if y is None else y).to(device)

@@ -16,7 +16,7 @@ class Watcher:
 
     `show` is for the bars of what goes before, e.g. of computing features: True, False, or None where someone looks.
     `fit` calls `begin` before the first batch, `batch` after each, `epoch` after each pass, and `end` in any case. When
-    `stopped` is true after a batch, no other batch begins.
+    `stopped` is true after a batch, no other batch begins. `end` is told the error, if one ended the run.
 
     >>> watcher = Watcher()
     >>> watcher.stop()
@@ -40,8 +40,8 @@ class Watcher:
     def epoch(self, row: dict) -> None:
         """An epoch has ended with these figures."""
 
-    def end(self) -> None:
-        """The run is over, or was interrupted."""
+    def end(self, error: BaseException | None = None) -> None:
+        """The run is over; or was interrupted, or broke off with another error."""
 
 
 class Bar(Watcher):
@@ -65,7 +65,7 @@ class Bar(Watcher):
     def epoch(self, row):
         self.line.set_postfix({k: f"{v:.3f}" for k, v in row.items() if k not in ("epoch", "seconds")}, refresh=False)
 
-    def end(self):
+    def end(self, error=None):
         if self.line is not None:
             self.line.close()
 
@@ -102,6 +102,20 @@ def watcher(progress: bool | Watcher | None, leads: bool = True) -> Watcher:
     if in_notebook() and _in_notebooks is not None:
         return _in_notebooks()
     return Bar(progress)
+
+
+@contextmanager
+def no_interrupts() -> Iterator[None]:
+    """No interrupt is heard: for what is short and has to be whole, such as the figure that a stopped run leaves."""
+    before = signal.getsignal(signal.SIGINT) if threading.current_thread() is threading.main_thread() else None
+    if before is None:
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

@@ -10,20 +10,68 @@ const shape = (tag, attributes = {}, ...children) =>
   fill(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
 const number = (n) => n.toLocaleString("en");
 
-// What the kernel says, for the eye and for a screen reader; and that it has ended, when it has.
-const statusLine = (model) => {
+const BUSY = "The kernel is busy; this follows when it is free.";
+const ENDED = "The kernel that this belongs to has ended. Run the cell again.";
+
+// What the kernel says, for the eye and for a screen reader; and that it has ended, when it has. `tell` sends it a
+// message; `ask` also hears when that was dealt with, and says so while the kernel has no time for it. Both return
+// whether it could be sent. `alone`: what the widget shows needs no kernel.
+const statusLine = (model, { alone = false } = {}) => {
   const line = make("p", { class: "tlc-status", role: "status" });
+  const asked = new Map(); // by its turn: what to do when the kernel has dealt with it
+  let wait = 0;
   const speak = () => { line.textContent = model.get("status"); };
+  const over = () => {
+    const box = line.closest(".tlc");
+    if (!box) return;
+    clearTimeout(wait);
+    box.classList.add("tlc-ended");
+    line.textContent = ENDED;
+    if (alone) return;
+    for (let at = line; at !== box; at = at.parentElement) { // all but this line: no key, no click
+      for (const part of at.parentElement.children) part.inert ||= part !== at;
+    }
+    for (const part of box.querySelectorAll("svg [tabindex]")) part.removeAttribute("tabindex"); // inert is HTML's only
+  };
   const look = () => {
     const state = model.widget_manager?.kernel?.status ?? "dead";
-    if (!["restarting", "autorestarting", "terminating", "dead"].includes(state)) return;
-    line.closest(".tlc")?.classList.add("tlc-ended");
-    line.textContent = "The kernel that this belongs to has ended. Run the cell again.";
+    if (["restarting", "autorestarting", "terminating", "dead"].includes(state)) over();
   };
+  const tell = (message, buffers) => {
+    try {
+      model.send(message, undefined, buffers);
+      return true;
+    } catch { // there is nobody to hear it
+      over();
+      return false;
+    }
+  };
+  const ask = (message, { then = () => {}, buffers, patience = 400 } = {}) => {
+    const turn = `${Date.now()} ${Math.random()}`;
+    if (!tell({ ...message, turn }, buffers)) return false;
+    asked.set(turn, then);
+    wait ||= setTimeout(() => { line.textContent = BUSY; }, patience);
+    return true;
+  };
+  const answered = () => {
+    const turn = model.get("answered"), then = asked.get(turn);
+    if (!then) return; // another view asked that
+    asked.delete(turn);
+    if (!asked.size) {
+      clearTimeout(wait);
+      wait = 0;
+      if (line.textContent === BUSY) speak();
+    }
+    then();
+  };
+  const heard = [["change:status", speak], ["change:answered", answered], ["comm_live_update", look]];
   speak();
-  model.on("change:status", speak);
-  model.on("comm_live_update", look);
-  return { line, end: () => { model.off("change:status", speak); model.off("comm_live_update", look); } };
+  for (const [name, run] of heard) model.on(name, run);
+  const end = () => {
+    clearTimeout(wait);
+    for (const [name, run] of heard) model.off(name, run);
+  };
+  return { line, tell, ask, end };
 };
 
 // Calls `run` once things have been quiet for so many milliseconds.

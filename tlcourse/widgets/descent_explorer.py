@@ -17,6 +17,8 @@ from tlcourse.widgets.view import View, script, style
 STEPS = 100
 RATES = 1e-3, 10.0
 """What the sliders of steps and of the learning rate reach; code may set any rate."""
+EDGE = 1e-3
+"""By such a share of the picture a start may lie outside: the page rounds it."""
 
 
 class DescentExplorer(View):
@@ -59,6 +61,8 @@ class DescentExplorer(View):
         odd = set(settings) - {"optimizer", "lr", "momentum", "steps"}
         if odd:
             raise UnknownName("setting", sorted(odd)[0], ("optimizer", "lr", "momentum", "steps", "start"))
+        for surface in known:
+            _inside(surface, surface.start)
         self.surfaces, self.descent = dict(zip(names, known, strict=True)), None
         super().__init__(
             pictures=[drawn(surface) for surface in known],
@@ -110,7 +114,7 @@ class DescentExplorer(View):
             "lr": partial(real_number, "lr"),
             "momentum": partial(real_number, "momentum", below=1),
             "steps": partial(whole_number, "steps"),
-            "start": lambda value: list(point(value)),
+            "start": lambda value: list(_inside(self.surfaces[self.surface], point(value))),
         }[proposal["trait"].name]
         value = check(proposal["value"])
         if proposal["trait"].name == "steps" and value > STEPS:
@@ -119,3 +123,15 @@ class DescentExplorer(View):
 
     def static(self) -> Plot:
         return plots.contours(self.surfaces[self.surface], paths={f"{self.optimizer}, η = {self.lr:g}": self.descent})
+
+
+def _inside(surface: Surface, start: tuple[float, float]) -> tuple[float, float]:
+    """A start that lies in the surface's picture, where the handle can be reached; or the error that says so."""
+    left, right, bottom, top = surface.box
+    width, height = EDGE * (right - left), EDGE * (top - bottom)
+    if left - width <= start[0] <= right + width and bottom - height <= start[1] <= top + height:
+        return start
+    raise CourseError(
+        f"The start ({start[0]:g}, {start[1]:g}) lies outside of the picture of {surface.name!r}.",
+        do=f"Choose the first number from {left:g} to {right:g}, the second from {bottom:g} to {top:g}.",
+    )

@@ -75,7 +75,7 @@ const dotted = (d) => (kind) => shape("path", { d, class: kind, transform: "tran
 const ruled = (kind) => shape("line", { class: kind, x1: 0, x2: 22, y1: 5, y2: 5 });
 
 function render({ model, el }) {
-  const { line: status, end } = statusLine(model);
+  const { line: status, ask, end } = statusLine(model);
   const far = slide("Distance", "Distance of source and target"), many = slide("Target labels", "Target labels a class");
   const cloud = clouds(), curve = gains();
   const curveTitle = make("figcaption");
@@ -94,12 +94,23 @@ function render({ model, el }) {
     status, spoken));
 
   // Only one question is on its way at a time: a slider that is dragged asks for where it is when the answer comes.
-  let waits = 0;
-  const ask = () => {
-    const state = model.get("state"), to = { at: Number(far.input.value), chosen: Number(many.input.value) };
-    if (waits || (to.at === state.at && to.chosen === state.chosen)) return;
-    waits = setTimeout(() => { waits = 0; }, 2000);
-    model.send({ do: "dial", ...to });
+  let asked = null;
+  const here = () => ({ at: Number(far.input.value), chosen: Number(many.input.value) });
+  const same = (a, b) => a.at === b.at && a.chosen === b.chosen;
+  const move = () => {
+    const to = here();
+    if (asked || same(to, model.get("state"))) return;
+    if (ask({ do: "dial", ...to }, { then: answered })) asked = to;
+  };
+  const answered = () => {
+    const rests = same(asked, here());
+    asked = null;
+    if (rests) settle(); else move();
+  };
+  const settle = () => { // where the kernel is: set by code, by another view, or because it refused
+    const state = model.get("state");
+    [far.input.value, many.input.value] = [state.at, state.chosen];
+    name(state);
   };
   const name = (state) => {
     const distance = state.distances[far.input.value].toFixed(2), labels = state.offers[many.input.value];
@@ -110,26 +121,21 @@ function render({ model, el }) {
   };
   const say = debounced((words) => { spoken.textContent = words; }, 400); // a screen reader hears where it came to rest
   const draw = () => {
-    const state = model.get("state"), asked = waits !== 0;
-    clearTimeout(waits);
-    waits = 0;
+    const state = model.get("state");
     far.input.max = String(state.distances.length - 1);
     many.input.max = String(state.offers.length - 1);
-    if (!asked) [far.input.value, many.input.value] = [state.at, state.chosen]; // set by code, or by another view
-    name(state);
+    if (asked) name(state); else settle();
     verdict.textContent = `${state.sign} ${state.verdict}: ${state.gain}`;
     facts.replaceChildren(...state.accuracies.map(([words, value]) => make("li", {}, `${words} ${value.toFixed(3)}`)));
     curveTitle.textContent = `Gain in accuracy, ${state.labels} target label${state.labels > 1 ? "s" : ""} a class`;
     cloud.draw(state);
     curve.draw(state);
     say(`${state.verdict}, ${state.gain}`);
-    ask();
   };
-  for (const { input } of [far, many]) input.addEventListener("input", () => { name(model.get("state")); ask(); });
+  for (const { input } of [far, many]) input.addEventListener("input", () => { name(model.get("state")); move(); });
   model.on("change:state", draw);
   draw();
   return () => {
-    clearTimeout(waits);
     say.cancel();
     end();
     model.off("change:state", draw);

@@ -62,7 +62,7 @@ function render({ model, el }) {
   const near = (i) => points.beside(i).map((k) => state.classes[y[k]]).join(", ");
 
   const tell = () => {
-    const i = hovered >= 0 ? hovered : model.get("chosen");
+    const looked = hovered >= 0 ? hovered : model.get("chosen"), i = looked >= 0 && seen(looked) ? looked : -1;
     thumb.hidden = i < 0 || !points.sheet;
     if (i < 0) {
       about.replaceChildren(make("p", { class: "tlc-soft" },
@@ -74,7 +74,7 @@ function render({ model, el }) {
       make("p", {}, sign(byDomain() ? domain[i] : y[i], several && !byDomain() && domain[i] > 0), " ",
         make("span", { class: "tlc-name" }, state.classes[y[i]])));
     if (several) about.append(make("p", { class: "tlc-soft" }, "from ", make("span", { class: "tlc-name" }, state.domains[domain[i]])));
-    about.append(make("p", { class: "tlc-soft tlc-near" }, `nearest in the picture: ${near(i)}`));
+    if (near(i)) about.append(make("p", { class: "tlc-soft tlc-near" }, `nearest in the picture: ${near(i)}`));
   };
 
   const showLegend = () => {
@@ -91,7 +91,8 @@ function render({ model, el }) {
       return button;
     }));
     if (several && !byDomain()) {
-      legend.append(make("p", { class: "tlc-soft" }, `filled: ${state.domains[0]}; open: ${state.domains.slice(1).join(", ")}`));
+      const [filled, ...open] = state.domains.map((name) => make("span", { class: "tlc-name", title: name }, name));
+      legend.append(make("p", { class: "tlc-soft" }, "filled: ", filled, "; open: ", ...open.flatMap((name, i) => (i ? [", ", name] : [name]))));
     }
     for (const button of ways.querySelectorAll("[data-by]")) {
       button.setAttribute("aria-pressed", String(button.dataset.by === model.get("by")));
@@ -115,7 +116,7 @@ function render({ model, el }) {
     change("chosen", i);
     redraw();
     const what = [state.kind === "text" ? state.names[i] : "", state.classes[y[i]], several ? state.domains[domain[i]] : ""];
-    spoken.textContent = i < 0 ? "No item." : `${what.filter(Boolean).join(", ")}. Nearest: ${near(i)}.`;
+    spoken.textContent = i < 0 ? "No item." : `${what.filter(Boolean).join(", ")}.${near(i) ? ` Nearest: ${near(i)}.` : ""}`;
   };
 
   slider.addEventListener("input", () => change("stage", stages[Number(slider.value)].name));

@@ -1,8 +1,9 @@
 // The freezing panel: a row a stage; a line to drag shows up to where the chain is frozen.
 
+const EDGE = 28; // pixels from the edge of a long chain's box where it scrolls
+
 function render({ model, el }) {
-  const ask = (what) => model.send(what);
-  const { line: status, end } = statusLine(model);
+  const { line: status, ask, end } = statusLine(model);
   const presets = make("div", { class: "tlc-presets", role: "group", "aria-label": "Presets" });
   const body = make("tbody");
   const head = make("tr");
@@ -25,8 +26,27 @@ function render({ model, el }) {
     make("div", { class: "tlc-code" }, code, copy), make("div", { class: "tlc-step" }, step), status);
   el.append(panel);
 
-  let boundary = 0, rows = [], pending = null;
+  let rows = [], dragged = null; // where the line is held, while it is
   const stages = () => model.get("state").stages || [];
+
+  // one question at a time: while the kernel works, newer wishes wait; of places for the line only the last is asked ----
+  let asked = null;
+  const wishes = [];
+  const next = () => {
+    asked = wishes.shift() ?? null;
+    if (asked && !ask(asked, { then: next })) asked = null;
+    place();
+  };
+  const wish = (what) => {
+    if (what.do === "until" && wishes.at(-1)?.do === "until") wishes.pop();
+    wishes.push(what);
+    if (asked) place(); else next();
+  };
+  // where the line is, or will be when all is answered
+  const aim = () => {
+    const last = [asked, ...wishes].findLast((what) => what?.do === "until");
+    return Math.min(rows.length, dragged ?? last?.what ?? model.get("state").boundary);
+  };
 
   // one row a stage, made once and then filled, so that the keyboard's place is kept ---------------
   const row = (index) => {
@@ -38,9 +58,9 @@ function render({ model, el }) {
     const cells = [make("th", { scope: "row" }, lock, up), make("td", {}, bar, count)];
     for (let i = 0; i < 4; i++) cells.push(make("td", { class: "tlc-fact" }));
     const line = make("tr", {}, ...cells);
-    lock.addEventListener("click", () => ask({ do: "toggle", what: stages()[index].name }));
-    up.addEventListener("click", () => ask({ do: "until", what: index + 1 }));
-    cells[1].addEventListener("click", () => ask({ do: "until", what: index + 1 }));
+    lock.addEventListener("click", () => wish({ do: "toggle", what: stages()[index].name }));
+    up.addEventListener("click", () => wish({ do: "until", what: index + 1 }));
+    cells[1].addEventListener("click", () => wish({ do: "until", what: index + 1 }));
     return { line, lock, up, name, bar: bar.firstChild, count, cells };
   };
 
@@ -61,8 +81,7 @@ function render({ model, el }) {
   };
 
   const place = () => {
-    const k = pending ?? boundary;
-    const top = table.tHead.offsetHeight;
+    const k = aim(), top = table.tHead.offsetHeight;
     const y = k === 0 ? top : rows[k - 1].line.offsetTop + rows[k - 1].line.offsetHeight;
     handle.style.top = `${y}px`;
     const name = k ? stages()[k - 1].name : "nothing";
@@ -78,7 +97,6 @@ function render({ model, el }) {
       body.replaceChildren(...rows.map((made) => made.line));
     }
     stages().forEach((stage, index) => show(rows[index], stage));
-    boundary = state.boundary;
     panel.classList.toggle("tlc-tried", state.tried);
     totals.textContent = state.totals;
     cautions.replaceChildren(...state.cautions.map((text) => make("li", {}, text)));
@@ -86,17 +104,17 @@ function render({ model, el }) {
     if (presets.childElementCount !== state.presets.length) {
       presets.replaceChildren(...state.presets.map(({ name, says }) => {
         const button = make("button", { type: "button", title: says }, name);
-        button.addEventListener("click", () => ask({ do: "preset", what: name }));
+        button.addEventListener("click", () => wish({ do: "preset", what: name }));
         return button;
       }));
     }
-    pending = null;
     place();
   };
 
   // the line: mouse, finger, keys -----------------------------------------------------------------
   const nearest = (clientY) => {
-    const y = clientY - table.getBoundingClientRect().top;
+    const box = chain.getBoundingClientRect();
+    const y = Math.min(box.bottom, Math.max(box.top, clientY)) - table.getBoundingClientRect().top;
     let best = 0, gap = Math.abs(y - table.tHead.offsetHeight);
     rows.forEach((made, index) => {
       const away = Math.abs(y - (made.line.offsetTop + made.line.offsetHeight));
@@ -104,36 +122,47 @@ function render({ model, el }) {
     });
     return best;
   };
+  const inSight = () => { // a long chain scrolls in its box
+    const y = parseFloat(handle.style.top);
+    chain.scrollTop = Math.min(y - EDGE, Math.max(y + EDGE - chain.clientHeight, chain.scrollTop));
+  };
+  let pointer = 0, frame = 0;
+  const drag = () => { // held near an edge of the box, the line goes on and the chain scrolls under it
+    frame = 0;
+    if (dragged === null) return;
+    const box = chain.getBoundingClientRect();
+    const by = Math.max(0, pointer - box.bottom + EDGE) - Math.max(0, box.top + EDGE - pointer);
+    chain.scrollTop += Math.max(-EDGE, Math.min(EDGE, by)) / 2;
+    dragged = nearest(pointer);
+    place();
+    if (by) frame = requestAnimationFrame(drag);
+  };
   handle.addEventListener("pointerdown", (event) => {
+    if (event.button !== 0) return;
     event.preventDefault();
     handle.setPointerCapture(event.pointerId);
-    handle.focus();
-    pending = boundary;
+    handle.focus({ preventScroll: true });
+    dragged = aim();
   });
   handle.addEventListener("pointermove", (event) => {
-    if (!handle.hasPointerCapture(event.pointerId)) return;
-    pending = nearest(event.clientY);
+    if (dragged === null) return;
+    pointer = event.clientY;
+    if (!frame) drag();
+  });
+  handle.addEventListener("pointerup", () => {
+    const k = dragged;
+    dragged = null;
+    if (k !== null && k !== aim()) wish({ do: "until", what: k });
+  });
+  handle.addEventListener("lostpointercapture", () => { // let go, or taken away: what was not asked for does not stay
+    dragged = null;
     place();
   });
-  const drop = (event) => {
-    if (pending === null) return;
-    const k = pending;
-    if (event.type === "pointerup" && k !== boundary) ask({ do: "until", what: k });
-    else { pending = null; place(); }
-  };
-  handle.addEventListener("pointerup", drop);
-  handle.addEventListener("pointercancel", drop);
-
-  const settle = debounced(() => { // keys that are held down ask once
-    if (pending !== null && pending !== boundary) ask({ do: "until", what: pending });
-    else pending = null;
-  }, 60);
   handle.addEventListener("keydown", (event) => {
-    const to = keySteps(event, pending ?? boundary, { high: rows.length });
-    if (to === null) return;
-    pending = to;
-    place();
-    settle();
+    const to = keySteps(event, aim(), { high: rows.length });
+    if (to === null || dragged !== null) return;
+    if (to !== aim()) wish({ do: "until", what: to });
+    inSight();
   });
 
   copy.addEventListener("click", async () => {
@@ -148,20 +177,17 @@ function render({ model, el }) {
       status.textContent = "Selected: copy it with Ctrl+C.";
     }
   });
-  step.addEventListener("click", () => ask({ do: "step" }));
+  step.addEventListener("click", () => wish({ do: "step" }));
 
-  const speak = () => { pending = null; place(); }; // refused: the line goes back
   model.on("change:state", draw);
-  model.on("change:status", speak);
   const watch = new ResizeObserver(place); // rows get taller on a narrow screen
   watch.observe(table);
   draw();
   return () => {
-    settle.cancel();
+    cancelAnimationFrame(frame);
     end();
     watch.disconnect();
     model.off("change:state", draw);
-    model.off("change:status", speak);
   };
 }
 

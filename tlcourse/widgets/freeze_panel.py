@@ -9,12 +9,12 @@ from tlcourse import plots
 from tlcourse.chain import stages
 from tlcourse.errors import CourseError, UnknownName
 from tlcourse.freezing import audit, frozen
-from tlcourse.freezing.choices import PRESETS, choose, preset
+from tlcourse.freezing.choices import choose, outcome, preset
 from tlcourse.plots import Plot
 from tlcourse.training.estimate import price
 from tlcourse.training.trial import trial_step
 from tlcourse.widgets.freeze_panel_state import shown
-from tlcourse.widgets.view import View, script, style
+from tlcourse.widgets.view import View, alive, script, style
 
 
 class FreezePanel(View):
@@ -48,10 +48,13 @@ class FreezePanel(View):
         super().__init__(state=self._shown())
 
     def freeze(self, *names: str) -> None:
-        """Freeze exactly these stages, as a click would."""
+        """Freeze exactly these stages, as a click would; other panels of the same model show it too."""
         choose(self.model, names)
         self.moved = None
         self.refresh()
+        for other in alive():
+            if isinstance(other, FreezePanel) and other.model is self.model and other is not self:
+                other.refresh()
 
     def refresh(self) -> None:
         """Show what is frozen now."""
@@ -77,7 +80,7 @@ class FreezePanel(View):
             self.say(f"{what} is {'frozen' if what in held else 'open'}.")
         elif asked == "preset":
             self.freeze(*preset(self.model, what))
-            self.say(PRESETS[what])
+            self.say(outcome(audit(self.model)))
         elif asked == "step":
             self.step()
         else:

@@ -122,12 +122,13 @@ const curve = () => {
   };
   return { svg, draw, move };
 };
+const named = (text) => make("span", { class: "tlc-name", title: text }, text); // a long one is cut by the style
 const clipped = (text) => ([...text].length > 11 ? `${[...text].slice(0, 10).join("")}…` : text);
 
 let mixers = 0;
 
 function render({ model, el }) {
-  const { line: status, end } = statusLine(model);
+  const { line: status, end } = statusLine(model, { alone: true });
   const state = model.get("state"), mine = `tlc-mixer-${Date.now().toString(36)}-${mixers++}`;
   const [source, target] = state.names, last = state.lambdas.length - 1;
   const slider = make("input", { type: "range", min: "0", max: String(last), step: "1", "aria-label": "λ, the weight of the source's loss" });
@@ -139,16 +140,13 @@ function render({ model, el }) {
   const spoken = make("p", { class: "tlc-quiet", role: "status" });
   const head = make("p", { class: "tlc-head" });
   const note = make("p", { class: "tlc-note" });
-  note.append("+ is ", make("span", { class: "tlc-name" }, state.classes[1]), ", − is ",
-    make("span", { class: "tlc-name" }, state.classes[0]), ", a ring marks a mistake. In the shaded part the head says ",
-    make("span", { class: "tlc-name" }, state.classes[1]), ". Across: the score of the head trained on ",
-    make("span", { class: "tlc-name" }, source), " alone; up: that of the one trained on ",
-    make("span", { class: "tlc-name" }, target), " alone.");
+  note.append("+ is ", named(state.classes[1]), ", − is ", named(state.classes[0]), ", a ring marks a mistake. In the shaded part the ",
+    "head says ", named(state.classes[1]), ". Across: the score of the head trained on ", named(source),
+    " alone; up: that of the one trained on ", named(target), " alone.");
   el.append(make("div", { class: "tlc tlc-mixer", role: "group", "aria-label": "Mixing two losses" },
-    make("div", { class: "tlc-row" }, make("span", { class: "tlc-end" }, make("span", { class: "tlc-name" }, target), " only"),
-      slider, make("span", { class: "tlc-end" }, make("span", { class: "tlc-name" }, source), " only"), value),
-    make("div", { class: "tlc-row" }, make("span", { id: `${mine}-amount` }, make("span", { class: "tlc-name" }, target),
-      " items a class:"), choices),
+    make("div", { class: "tlc-row" }, make("span", { class: "tlc-end" }, named(target), " only"),
+      slider, make("span", { class: "tlc-end" }, named(source), " only"), value),
+    make("div", { class: "tlc-row" }, make("span", { id: `${mine}-amount` }, named(target), " items a class:"), choices),
     make("div", { class: "tlc-clouds" }, ...clouds.map(({ svg }, which) => make("figure", {}, titles[which], svg))),
     head, losses, shares.svg, note, status, spoken));
 
@@ -167,12 +165,12 @@ function render({ model, el }) {
     const told = state.names.map((name, which) => `${name}: ${now.right[i][which]} of ${state.sizes[which]} right`);
     slider.setAttribute("aria-valuetext", `λ ${fixed(lambda)}; ${told.join("; ")}`);
     clouds.forEach(({ turn: draw }, which) => {
-      titles[which].replaceChildren(make("span", { class: "tlc-name" }, state.names[which]),
+      titles[which].replaceChildren(named(state.names[which]),
         `: ${now.right[i][which]} of ${state.sizes[which]} right (${percent(now.right[i][which], state.sizes[which])})`);
       draw(now.heads[i], `Items of ${told[which]}, with the line of this head.`);
     });
-    head.replaceChildren("The head is ", make("b", {}, fixed(a)), " times the ", make("span", { class: "tlc-name" }, source),
-      " head plus ", make("b", {}, fixed(b)), " times the ", make("span", { class: "tlc-name" }, target), " head.");
+    head.replaceChildren("The head is ", make("b", {}, fixed(a)), " times the ", named(source),
+      " head plus ", make("b", {}, fixed(b)), " times the ", named(target), " head.");
     losses.textContent = `Loss on the items learned from: λ · ${fixed(now.losses[i][0], 3)} + (1 − λ) · ${fixed(now.losses[i][1], 3)}`
       + ` = ${fixed(lambda * now.losses[i][0] + (1 - lambda) * now.losses[i][1], 3)}`;
     shares.move(lambda);

@@ -20,7 +20,7 @@ const shrunk = async (file) => {
 
 function render({ model, el }) {
   const text = model.get("kind") === "text", mega = (n) => `${Number((n / 1e6).toFixed(n < 1e7 ? 1 : 0))} MB`;
-  const { line: status, end } = statusLine(model);
+  const { line: status, ask: put, end } = statusLine(model);
   const busy = make("p", { class: "tlc-busy", role: "status" });
   const spoken = make("p", { class: "tlc-quiet", role: "status" });
   const bars = make("div", { class: "tlc-bars", role: "group", "aria-label": "Classes; press one to see what speaks for it" });
@@ -36,7 +36,7 @@ function render({ model, el }) {
     busy.textContent = what;
     status.textContent = "";
     box.setAttribute("aria-busy", "true");
-    model.send(message, undefined, buffers);
+    put(message, { buffers, patience: 4000 }); // it says itself that the model is at work
   };
   const rest = () => { busy.textContent = ""; box.removeAttribute("aria-busy"); };
 
@@ -67,7 +67,7 @@ function render({ model, el }) {
     }
     ask({ do: "file", name: file.name }, "The model looks …", [bytes]);
   };
-  const chooser = make("input", { type: "file", accept: "image/*,.tif,.tiff,.avif,.ppm", hidden: "" });
+  const chooser = make("input", { type: "file", accept: model.get("files").join(","), hidden: "" });
   const choose = make("button", { type: "button" }, "Choose a file …");
   choose.addEventListener("click", () => chooser.click());
   chooser.addEventListener("change", () => { send([...chooser.files]); chooser.value = ""; });

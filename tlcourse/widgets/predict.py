@@ -7,6 +7,7 @@ from torch import nn
 
 from tlcourse import plots
 from tlcourse.datasets import PHOTOGRAPHS, photograph
+from tlcourse.datasets.reading import SUFFIXES
 from tlcourse.errors import CourseError
 from tlcourse.explain import Prediction, predict
 from tlcourse.explain.items import kind_of
@@ -47,6 +48,7 @@ class Predict(View):
     kind = traitlets.Unicode().tag(sync=True)
     photographs = traitlets.List(traitlets.Unicode()).tag(sync=True)
     large = traitlets.Int(LARGE).tag(sync=True)
+    files = traitlets.List(list(SUFFIXES)).tag(sync=True)
 
     def __init__(self, model: nn.Module, item=None, *, top: int = 5, transform=None):
         self.model, self.top, self.transform = model, top, transform

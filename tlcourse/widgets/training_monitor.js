@@ -12,6 +12,9 @@ const ticks = (low, high) => {
   return found;
 };
 
+const brief = (value) => (Math.abs(value) < 1e5 ? String(value) : value.toExponential().replace("e+", "e"));
+const figure = (value) => (Math.abs(value) < 1e4 ? value.toFixed(3) : brief(Number(value.toPrecision(2))));
+
 // How many epochs a run takes up: a long one does not begin as a line too thin to read.
 const reach = (run) => {
   const now = run.points.at(-1)?.[0] ?? 0;
@@ -32,7 +35,7 @@ const chart = (title, column) => {
   const svg = shape("svg", { viewBox: `0 0 ${WIDE} ${HIGH}`, role: "img", class: "tlc-chart" }, axes, lines);
   const box = { x: EDGE.left, y: EDGE.top, w: WIDE - EDGE.left - EDGE.right, h: HIGH - EDGE.top - EDGE.bottom };
 
-  const draw = (runs) => {
+  const draw = (runs, top) => {
     const index = column === "loss" ? 1 : 2, values = [];
     for (const run of runs) {
       run.points.forEach((point) => values.push(point[index]));
@@ -41,15 +44,16 @@ const chart = (title, column) => {
     const last = Math.max(1, ...runs.map(reach));
     const sound = values.filter(Number.isFinite);
     let [low, high] = sound.length ? [Math.min(...sound), Math.max(...sound)] : [0, 1];
+    if (column === "loss" && top > low) high = Math.min(high, top); // one that diverged runs along the edge
     const pad = 0.06 * (high - low) || 0.05;
     [low, high] = column === "loss" ? [Math.min(0, low), high + pad] : [Math.max(0, low - pad), Math.min(1, high + pad)];
     if (high <= low) high = low + 0.1;
-    const x = (epoch) => box.x + (box.w * epoch) / last, y = (value) => box.y + box.h * (1 - (value - low) / (high - low));
+    const x = (epoch) => box.x + (box.w * epoch) / last, y = (value) => Math.max(box.y, box.y + box.h * (1 - (value - low) / (high - low)));
 
     const parts = [shape("text", { x: box.x, y: 12, class: "tlc-title" }, title)];
     for (const value of ticks(low, high)) {
       parts.push(shape("line", { x1: box.x, x2: box.x + box.w, y1: y(value), y2: y(value), class: "tlc-grid" }));
-      parts.push(shape("text", { x: box.x - 5, y: y(value) + 4, "text-anchor": "end" }, String(value)));
+      parts.push(shape("text", { x: box.x - 5, y: y(value) + 4, "text-anchor": "end" }, brief(value)));
     }
     for (const epoch of ticks(0, last).filter(Number.isInteger)) {
       parts.push(shape("text", { x: x(epoch), y: HIGH - 15, "text-anchor": "middle" }, String(epoch)));
@@ -70,7 +74,7 @@ const chart = (title, column) => {
     }));
     const told = runs.map((run) => {
       const row = run.rows.at(-1), name = row && `valid_${column}` in row ? `valid_${column}` : column;
-      return row ? `${run.name}: ${row[name].toFixed(3)} after epoch ${row.epoch}` : `${run.name}: no epoch yet`;
+      return row ? `${run.name}: ${figure(row[name])} after epoch ${row.epoch}` : `${run.name}: no epoch yet`;
     });
     svg.setAttribute("aria-label", `${title}. ${told.join("; ")}.`);
   };
@@ -78,7 +82,7 @@ const chart = (title, column) => {
 };
 
 function render({ model, el }) {
-  const { line: status, end } = statusLine(model);
+  const { line: status, tell, ask, end } = statusLine(model);
   const loss = chart("Loss", "loss"), accuracy = chart("Accuracy", "accuracy");
   const where = make("span", { class: "tlc-where" });
   const done = make("progress", { max: "1", value: "0", "aria-label": "How much of the run is done" });
@@ -98,7 +102,7 @@ function render({ model, el }) {
     const now = model.get("now");
     if (!now.name) return;
     const runs = [...model.get("earlier"), now], running = now.state === "running";
-    loss.draw(runs);
+    loss.draw(runs, now.top);
     accuracy.draw(runs);
     done.value = now.share;
     where.textContent = now.words;
@@ -106,6 +110,8 @@ function render({ model, el }) {
     forget.hidden = runs.length < 2;
     note.textContent = runs.some((run) => run.rows.some((row) => "valid_loss" in row))
       ? "Lines: training, batch by batch. Marks: validation, after each epoch." : "Lines: training, batch by batch.";
+    const gone = runs.filter((run) => run.points.some((point) => point[1] > now.top) || run.rows.some((row) => row.valid_loss > now.top));
+    if (gone.length) note.append(" The loss leaves the picture in: ", make("span", { class: "tlc-name" }, gone.map(({ name }) => name).join("; ")), ".");
     legend.replaceChildren(...(runs.length < 2 ? [] : runs.map((run, place) => make("li", {},
       shape("svg", { viewBox: "0 0 34 8", width: 34, height: 8, "aria-hidden": "true" }, shape("path", {
         d: "M1 4H33", stroke: COLOURS[place % COLOURS.length], "stroke-dasharray": DASHES[place % DASHES.length], class: "tlc-line",
@@ -115,7 +121,7 @@ function render({ model, el }) {
   };
 
   stop.addEventListener("click", () => {
-    model.send({ do: "stop" });
+    tell({ do: "stop" });
     stop.disabled = true;
     // An older kernel hears nothing while a cell runs: then the button does what JupyterLab's own does. `fit` takes the
     // first interrupt as the same wish.
@@ -124,7 +130,7 @@ function render({ model, el }) {
       if (model.get("now").state === "running" && !model.get("status")) kernel?.interrupt?.();
     }, 700);
   });
-  forget.addEventListener("click", () => model.send({ do: "forget" }));
+  forget.addEventListener("click", () => ask({ do: "forget" }));
   model.on("change:now", draw);
   model.on("change:earlier", draw);
   draw();

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from dataclasses import replace
 
 import traitlets
 
 from tlcourse import plots
 from tlcourse.plots import Plot
-from tlcourse.training.watch import Watcher, show_in_notebooks
-from tlcourse.widgets.training_monitor_state import Curve, drawn, names
+from tlcourse.training.watch import Watcher, no_interrupts, show_in_notebooks
+from tlcourse.widgets.training_monitor_state import Curve, drawn, names, top
 from tlcourse.widgets.view import View, running_cell, script, style
 
 MOST = 8
@@ -43,7 +45,7 @@ class TrainingMonitor(View, Watcher):
     show = None
 
     def __init__(self, curves: list[Curve] | None = None):
-        self.curves, self._handle, self._drawn, self._name = list(curves or ()), None, 0.0, ""
+        self.curves, self._handles, self._kept, self._drawn, self._name = list(curves or ()), [], None, 0.0, ""
         super().__init__()
 
     # what fit calls ---------------------------------------------------------------------------------
@@ -67,9 +69,9 @@ class TrainingMonitor(View, Watcher):
     def epoch(self, row):
         self.curves[-1].rows.append(row)
 
-    def end(self):
+    def end(self, error=None):
         if self.curves and self.curves[-1].state == "running":
-            self.curves[-1].end(self.stopped)
+            self.curves[-1].end(error)
             self.ended()
 
     def ended(self) -> None:
@@ -90,30 +92,55 @@ class TrainingMonitor(View, Watcher):
         """Forget all runs but the last."""
         self.curves = self.curves[-1:]
         self.earlier = []
+        if self.curves:
+            self._draw()  # another run may have said how high the picture reaches
 
     # where it is not alive --------------------------------------------------------------------------
 
     def show_here(self) -> None:
         """Show it under the cell that runs now; when the cell is over, what a saved notebook keeps is the figure."""
+        self._show(f"Training: {self.curves[-1].words()}.")  # a figure would take longer to draw than many batches
+
+    def _ipython_display_(self):
+        # IPython asks for this first: what is shown before a run has to become the figure later
+        if not self._handles:
+            self._kept = self._now()
+        self._show(self.static())
+
+    def _show(self, still: Plot | str) -> None:
         from IPython.display import display
 
-        words = f"Training: {self.curves[-1].words()}."  # a figure would take longer to draw than many batches
-        self._handle = display(self.beside(words)[0], raw=True, display_id=True)
+        self._handles.append(display(self.beside(still)[0], raw=True, display_id=True))
+
+    def _now(self) -> list:
+        return [(id(curve), len(curve.rows), curve.state) for curve in self.curves]
 
     def refresh(self):
-        if self._handle is not None:
-            self._handle.update(self._repr_mimebundle_()[0], raw=True)
-            self._handle = None
+        if self._handles and self._now() != self._kept:
+            with no_interrupts():  # who presses the button twice would lose the figure
+                made, self._kept = self._repr_mimebundle_()[0], self._now()
+                for handle in self._handles:
+                    handle.update(made, raw=True)
 
     def static(self) -> Plot | str:
         told = [curve for curve in self.curves if curve.rows]
         if not told:
             return f"Training: {self.curves[-1].words()}." if self.curves else "No training run yet."
-        return plots.history(*(c.rows for c in told), labels=names([c.settings for c in told]) if told[1:] else None)
+        made = plots.history(*(c.rows for c in told), labels=names([c.settings for c in told]) if told[1:] else None)
+        if self.curves[-1].state == "done":
+            return made
+        return replace(made, alt=f"{made.alt} The last run: {self.curves[-1].words()}.")
 
     def _draw(self) -> None:
         self._drawn = time.monotonic()
-        self.now = drawn(self.curves[-1], self._name, self._drawn)
+        self.now = drawn(self.curves[-1], self._name, self._drawn) | {"top": top(self.curves)}
+
+    def send_state(self, key=None):
+        try:
+            super().send_state(key)
+        except Exception:  # a cell that waits for a thread was interrupted: this takes the thread's way to the page
+            if threading.current_thread() is threading.main_thread():
+                raise  # but a run in a thread of the learner's own goes on without a picture
 
 
 class _OfThisCell(Watcher):
@@ -150,9 +177,9 @@ class _OfThisCell(Watcher):
     def epoch(self, row):
         self.curve.rows.append(row)
 
-    def end(self):
+    def end(self, error=None):
         if self.curve is not None and self.curve.state == "running":
-            self.curve.end(self.stopped)
+            self.curve.end(error)
             if self.monitor is not None:
                 self.monitor.ended()
 
@@ -161,7 +188,7 @@ class _OfThisCell(Watcher):
         self.monitor = _shown_in(cell)
         if self.monitor is not None:
             return self.monitor.follow(self.curve)
-        _, before = _monitors.get(cell[0], (None, None))
+        _, before = _monitors.get(cell[0], (None, None)) if cell[0] is not None else (None, None)
         self.monitor = TrainingMonitor(before.curves if before is not None else ())
         _monitors[cell[0]] = cell[1], self.monitor
         self.monitor.follow(self.curve)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from tlcourse.plots.curves import tame
 from tlcourse.plots.words import counted
 
 POINTS = 120
@@ -21,7 +22,7 @@ class Curve:
         epochs, steps: how many passes, of how many batches.
         done: batches so far, those before a checkpoint included.
         rows: figures of the epochs so far.
-        state: `"running"`, `"done"` or `"stopped"`.
+        state: `"running"`, `"done"`, `"stopped"` or `"broke off"`.
         points: (epochs, loss, share right), means over `group` batches each.
 
     >>> curve = Curve({}, epochs=1, steps=300)
@@ -41,6 +42,7 @@ class Curve:
     group: int = 1
     began: float = field(default_factory=time.monotonic)
     seconds: float = 0.0
+    error: str = ""
     _open: list[tuple[float, float]] = field(default_factory=list)
     _before: int = 0
 
@@ -61,9 +63,15 @@ class Curve:
             self.points = [(b[0], (a[1] + b[1]) / 2, (a[2] + b[2]) / 2) for a, b in pairs]
             self.group *= 2
 
-    def end(self, stopped: bool) -> None:
-        """The run is over: complete, ended early by `patience`, or stopped."""
-        self.state, self.seconds = "stopped" if stopped else "done", time.monotonic() - self.began
+    def end(self, error: BaseException | None = None) -> None:
+        """The run is over: complete, ended early by `patience`, stopped by an interrupt, or broken off by an error."""
+        self.seconds = time.monotonic() - self.began
+        if error is None:
+            self.state = "done"
+        elif isinstance(error, KeyboardInterrupt):
+            self.state = "stopped"
+        else:
+            self.state, self.error = "broke off", type(error).__name__
 
     def left(self, now: float) -> float | None:
         """Seconds that remain, as fast as it went so far; None before the first batch."""
@@ -81,15 +89,36 @@ class Curve:
         figures = ""
         if self.rows:
             shown = (n for n in ("loss", "accuracy", "valid_loss", "valid_accuracy") if n in self.rows[-1])
-            figures = ": " + ", ".join(f"{n.replace('_', 'ation ')} {self.rows[-1][n]:.3f}" for n in shown)
+            figures = ": " + ", ".join(f"{n.replace('_', 'ation ')} {short(self.rows[-1][n])}" for n in shown)
         whole = len(self.rows)
         if self.state == "running":
             left = None if now is None else self.left(now)
             rest = "" if left is None else f", about {clock(left)} left"
             return f"epoch {min(whole + 1, self.epochs)} of {self.epochs}{rest}{figures}"
-        if self.state == "stopped":
-            return f"stopped after {whole} of {counted(self.epochs, 'epoch')}{figures}"
+        if self.state in ("stopped", "broke off"):
+            error = f" ({self.error})" if self.error else ""
+            return f"{self.state}{error} after {whole} of {counted(self.epochs, 'epoch')}{figures}"
         return f"{counted(whole, 'epoch')} in {clock(self.seconds)}{figures}"
+
+
+def short(value: float) -> str:
+    """A loss or an accuracy, also of a run that has left for infinity.
+
+    >>> short(0.51234), short(1933201696.0)
+    ('0.512', '1.9e+09')
+    """
+    return f"{value:.3f}" if abs(value) < 1e4 else f"{value:.1e}"
+
+
+def top(curves: Sequence[Curve]) -> float | None:
+    """How high the picture of the losses should reach, so that a run that diverged does not press the others flat.
+
+    >>> top([Curve({}, 1, 9, points=[(1, 0.7, 0.5), (2, loss, 0.5)]) for loss in (0.6, 0.9, 1e10)])
+    0.9
+    """
+    losses = [[p[1] for p in c.points] + [r["valid_loss"] for r in c.rows if "valid_loss" in r] for c in curves]
+    highest = [max(values) for values in losses if values]
+    return tame(highest) if highest else None
 
 
 def clock(seconds: float) -> str:

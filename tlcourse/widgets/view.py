@@ -41,6 +41,8 @@ class View(anywidget.AnyWidget):
 
     at_once: frozenset[str] = frozenset()
     status = traitlets.Unicode().tag(sync=True)
+    answered = traitlets.Unicode().tag(sync=True)  # the page's last question that was dealt with
+    trouble = ""  # what kept it from showing what is so now
 
     def __init__(self, **state):
         super().__init__(**state)
@@ -79,8 +81,9 @@ class View(anywidget.AnyWidget):
         return {**live, **still._repr_mimebundle_()}, metadata
 
 
-# One thing at a time: newer kernels hear the page in a thread of its own, also while a cell runs. What a click would
-# change then, a cell may be working with.
+# One thing at a time. Some kernels hear the page only between cells, others in a thread of its own while a cell runs;
+# ipykernel 7.4 does now this, now that, as it answers where the widget's last news came from. What a click would change
+# a running cell may be working with, so it waits. The page says so itself: it alone knows that it was not answered.
 _turn, _waiting = threading.RLock(), []
 _busy = False
 
@@ -90,24 +93,36 @@ def _heard(widget: View, message, buffers) -> None:
     if buffers:  # a file comes beside the message
         message["bytes"] = bytes(buffers[0])
     if message.get("do") in widget.at_once:
-        return _do(widget, message)
+        return _answer(widget, message)
     with _turn:
         if _busy:
             _waiting.append((widget, message))
-            if not widget.status:
-                widget.say("A cell is running; this follows when it is done.")
-            return None
-        return _do(widget, message)
+        else:
+            _answer(widget, message)
 
 
-def _do(widget: View, message: dict) -> None:
+def _answer(widget: View, message: dict) -> None:
+    """Do what the page asks for, and tell it that this is done, well or not."""
     try:
-        widget.act(message)
+        _goes_well(widget, widget.act, message)
+    finally:
+        if isinstance(message.get("turn"), str):
+            widget.answered = message["turn"]
+
+
+def _goes_well(widget: View, work, *given) -> bool:
+    """Whether it did; if not, this widget says what happened, and the others go on."""
+    try:
+        work(*given)
+        return True
     except CourseError as error:
         widget.say(str(error))
+    except KeyboardInterrupt:
+        widget.say("That was interrupted.")
     except Exception as error:
         widget.say(f"That failed: {type(error).__name__}: {error}")
-        raise
+        widget.log.warning("%s failed", type(widget).__name__, exc_info=True)
+    return False
 
 
 def _cell_begins(*_) -> None:
@@ -123,11 +138,17 @@ def _cell_ends(*_) -> None:
         asked, _waiting[:] = list(_waiting), []
         for widget, message in asked:
             if widget.comm is not None:
+                _answer(widget, message)
+        for widget in alive():
+            if not _goes_well(widget, widget.refresh):
+                widget.trouble = widget.status
+            elif widget.trouble and widget.trouble == widget.status:
                 widget.say("")
-                _do(widget, message)
-        for widget in [found for found in (each() for each in _alive) if found is not None]:
-            if widget.comm is not None:
-                widget.refresh()
+
+
+def alive() -> list[View]:
+    """The widgets that are in use, in the order in which they were made."""
+    return [widget for widget in (each() for each in _alive) if widget is not None and widget.comm is not None]
 
 
 _alive: list[weakref.ref] = []
@@ -137,6 +158,8 @@ _made_in: dict[str, tuple[str | None, list[weakref.ref]]] = {}  # cell -> (which
 def _watch_cells(widget: View) -> None:
     """From now on the widget hears when a cell is done; widgets of the same cell's last run are closed."""
     global _busy
+    _alive[:] = [each for each in _alive if each() is not None and each().comm is not None]
+    _alive.append(weakref.ref(widget))
     try:
         from IPython import get_ipython
     except ImportError:
@@ -148,8 +171,6 @@ def _watch_cells(widget: View) -> None:
         shell.events.register("pre_run_cell", _cell_begins)
         shell.events.register("post_run_cell", _cell_ends)
         _busy = True  # the cell that made the first widget
-    _alive[:] = [each for each in _alive if each() is not None and each().comm is not None]
-    _alive.append(weakref.ref(widget))
     cell, run = running_cell()
     before, widgets = _made_in.get(cell, (run, []))
     if cell is not None and before != run:
