@@ -120,6 +120,22 @@ def test_on_a_phone_nothing_runs_out_of_the_window(lab, shown, kind):
     assert wide[0] <= wide[1] + 1
 
 
+def test_keys_pressed_in_it_do_nothing_to_the_notebook(lab, shown):
+    cells, active = (
+        f"() => window.jupyterapp.shell.currentWidget.content.{what}" for what in ("widgets.length", "activeCellIndex")
+    )
+    controls = shown.first.locator("button:visible, input:visible, select:visible, textarea:visible, [tabindex='0']")
+    enabled = [one for one in controls.all() if one.is_enabled()][:4]
+    assert enabled
+    for control in enabled:
+        control.focus()
+        before = lab.page.evaluate(cells), lab.page.evaluate(active)
+        for key in ("b", "ArrowUp"):
+            control.press(key)
+        lab.page.wait_for_timeout(100)
+        assert (lab.page.evaluate(cells), lab.page.evaluate(active)) == before
+
+
 def test_in_two_cells_both_are_alive_and_closing_ends_both(lab, shown):
     assert shown.count() == 2
     lab.ask("widget.close()")

@@ -18,6 +18,7 @@ const ENDED = "The kernel that this belongs to has ended. Run the cell again.";
 // whether it could be sent. `alone`: what the widget shows needs no kernel.
 const statusLine = (model, { alone = false } = {}) => {
   const line = make("p", { class: "tlc-status", role: "status" });
+  queueMicrotask(() => line.closest(".tlc")?.addEventListener("keydown", kept)); // when it stands in its widget
   const asked = new Map(); // by its turn: what to do when the kernel has dealt with it
   let wait = 0;
   const speak = () => { line.textContent = model.get("status"); };
@@ -72,6 +73,13 @@ const statusLine = (model, { alone = false } = {}) => {
     for (const [name, run] of heard) model.off(name, run);
   };
   return { line, tell, ask, end };
+};
+
+// A key that is pressed in a widget is meant for it: JupyterLab would add a cell on "b" and go to another on an arrow. What
+// runs the cell, leaves it, or is a command of the whole page goes through.
+const kept = (event) => {
+  const run = event.key === "Enter" && event.shiftKey;
+  if (!(run || event.key === "Escape" || event.ctrlKey || event.metaKey || event.altKey)) event.stopPropagation();
 };
 
 // Calls `run` once things have been quiet for so many milliseconds.
