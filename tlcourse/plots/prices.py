@@ -101,8 +101,16 @@ def _read(table):
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    every = [m * 10.0**e for e in range(-4, 7) for m in (1, 2, 5)]
-    return [t for t in every if low <= t <= high]
+    """Round numbers for a log axis: 1, 2 and 5 times powers of ten, and all digits where these are too few.
+
+    >>> _ticks(0.9, 12), _ticks(4, 8)
+    ([1.0, 2.0, 5.0, 10.0], [4.0, 5.0, 6.0, 7.0, 8.0])
+    """
+    for digits in ((1, 2, 5), range(1, 10)):
+        found = [m * 10.0**e for e in range(-4, 7) for m in digits if low <= m * 10.0**e <= high]
+        if len(found) > 2:
+            break
+    return found
 
 
 def _name(figure, ax, names, cost, value, low, high) -> None:
