@@ -179,11 +179,18 @@ class Quiz:
             return Reply("not attempted", f'Choose a letter, e.g. `quiz("{self.name}").answer("a")`.')
         chosen = str(letter).strip().strip("().").lower()
         if len(chosen) != 1 or chosen not in self.letters:
-            return Reply("error", f"Choose one of {', '.join(self.letters)}.", f"There is no choice {brief(chosen)}")
+            what = f"Choose one of {', '.join(self.letters)}.\n\n{self._again()}"
+            return Reply("error", what, f"There is no choice {brief(chosen)}")
         choice = self.choices[self.letters.index(chosen)]
         store.remember(self.name, "right" if choice.right else "not yet")
         words = f"{chosen}) {choice.text} — {choice.why}"
-        return Reply("right" if choice.right else "not yet", words, "" if choice.right else "Not this one.")
+        if choice.right:
+            return Reply("right", words)
+        return Reply("not yet", f"{words}\n\n{self._again()}", "Not this one.")
+
+    def _again(self) -> str:
+        """The question and its choices, which an answer in the same cell has taken the place of."""
+        return "\n\n".join([self.question, *map("{}) {.text}".format, self.letters, self.choices)])
 
     def __repr__(self) -> str:
         lines = [f"  {letter}) {choice.text}" for letter, choice in zip(self.letters, self.choices, strict=True)]
