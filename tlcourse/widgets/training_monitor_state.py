@@ -141,6 +141,8 @@ def names(runs: Sequence[Mapping]) -> list[str]:
     ['lr 0.1', 'lr 0.01']
     >>> names([{"lr": 0.1}, {"lr": 0.1}])
     ['run 1', 'run 2']
+    >>> names([{"trains": "head"}, {"trains": "layer2, layer3, layer4, head"}])
+    ['trains head', 'trains layer2 ... head (4)']
     """
     every = dict.fromkeys(key for settings in runs for key in settings)
     differ = [key for key in every if len({_brief(settings.get(key)) for settings in runs}) > 1]
@@ -154,8 +156,11 @@ def names(runs: Sequence[Mapping]) -> list[str]:
 
 def _brief(value) -> str:
     if isinstance(value, float):
-        return f"{value:g}"
+        return f"{value:.3g}"
     text = value if isinstance(value, str) else getattr(value, "__name__", None) or repr(value)
+    several = text.split(", ")
+    if isinstance(value, str) and len(several) > 3:  # the stages that train
+        text = f"{several[0]} ... {several[-1]} ({len(several)})"
     return text if len(text) <= 40 else f"{text[:37]}..."
 
 
