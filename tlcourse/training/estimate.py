@@ -18,7 +18,7 @@ from tlcourse.errors import CourseError, whole_number
 from tlcourse.features.inputs import Inputs
 from tlcourse.features.modes import at_once, evaluating, model_device, seeded
 from tlcourse.freezing import still
-from tlcourse.hardware import reusing_memory
+from tlcourse.hardware import one_thread, reusing_memory
 from tlcourse.models import Tokens
 from tlcourse.training.schedules import steps_of
 from tlcourse.training.source import check_data, ready
@@ -157,7 +157,9 @@ def price(model: nn.Module, data, *, batch: int = 32) -> Prices:
             x = ready(model, inputs(middle))
             for name, stage in chain.items():
                 everything.train(False)
-                found[name], x = _stage(name, stage, x, size, device)
+                vectors = isinstance(x, torch.Tensor) and x.ndim == 2 and device.type == "cpu"
+                with one_thread(vectors):  # as in `fit`, where a head reads kept vectors
+                    found[name], x = _stage(name, stage, x, size, device)
     return Prices(tuple(found.values()), len(data), batch, _update(device), base)
 
 
