@@ -11,7 +11,7 @@ NOTEBOOKS = sorted(path.name for path in (REPOSITORY / "notebooks").glob("*.ipyn
 @pytest.mark.parametrize("name", NOTEBOOKS)
 def test_all_cells_run(lab, name):
     lab.open(name)
-    lab.run_all(seconds=600)
+    lab.run_all(seconds=900)
     assert lab.errors() == []
     assert lab.problems == []
     lab.page.evaluate("window.jupyterapp.shell.currentWidget.content.widgets.forEach(w => w.node.scrollIntoView())")
