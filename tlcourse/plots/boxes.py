@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 from matplotlib.patches import Rectangle
 
-from tlcourse.datasets import box_iou
 from tlcourse.errors import CourseError
 from tlcourse.plots.inputs import same_length
 from tlcourse.plots.pictures import as_names, as_pictures, draw_grid, judged
@@ -110,7 +108,9 @@ def _tell(pictures, frames, captions, marks, total) -> str:
         words += f" {sum(marks)} of {len(marks)} predictions of the class are right."
     one = all(len(f) == 1 for both in frames.values() for f in both)
     if len(frames) == 2 and one:
-        agree = box_iou(*(torch.tensor(np.concatenate(frames[what])) for what in ("true", "predicted"))).numpy()
+        from tlcourse.datasets import box_iou  # it loads torch, which no other figure needs
+
+        agree = box_iou(*(np.concatenate(frames[what]) for what in ("true", "predicted"))).numpy()
         words += f" They agree (IoU) by {agree.mean():.2f} on average, from {agree.min():.2f} to {agree.max():.2f}."
     elif not one:
         counts = listed([f"{sum(map(len, both))} {what}" for what, both in frames.items()])
