@@ -14,7 +14,7 @@ from tlcourse.errors import CourseError
 from tlcourse.features.extraction import average
 from tlcourse.training.precision import Precision
 from tlcourse.training.schedules import batches, steps_of
-from tlcourse.training.source import Source, check_outputs
+from tlcourse.training.source import Source, check_outputs, spread
 from tlcourse.training.team import Team
 
 
@@ -55,7 +55,8 @@ class Step:
         """Returns the source's loss and right answers, summed over the batch, and whether the outputs were finite."""
         self.optimizer.zero_grad(set_to_none=True)
         x, y, other = self.near.batch(index, view), self.near.labels(index), self.far.batch(next(self.others))
-        here, there = self._features(x), self._features(other)
+        with spread():
+            here, there = self.body(x), self.body(other)
         scores = self.head(here)
         check_outputs(scores, self.near.data)
         loss = F.cross_entropy(scores, y)
@@ -81,18 +82,6 @@ class Step:
                 do="Let it return a scalar tensor, e.g. method=lambda x, y: (x.mean(0) - y.mean(0)).pow(2).sum().",
             )
         return gap
-
-    def _features(self, x):
-        try:
-            return self.body(x)
-        except ValueError as error:
-            if "more than 1 value per channel" not in str(error):
-                raise
-            raise CourseError(
-                "BatchNorm cannot train on a batch of one item.",
-                why="It normalises by the spread of the batch, and one item has none.",
-                do="Choose batch=2 or more, or give more items.",
-            ) from error
 
 
 def vectors(x) -> torch.Tensor:
