@@ -24,7 +24,7 @@ from tlcourse.hardware import Cost, measured, one_thread, reusing_memory
 from tlcourse.training.best import Best
 from tlcourse.training.history import History, note_interrupt
 from tlcourse.training.keeping import keep_prefix
-from tlcourse.training.loop import made_optimizer
+from tlcourse.training.loop import made_optimizer, where_stopped
 from tlcourse.training.run import Run
 from tlcourse.training.schedules import check_schedule, share, steps_of
 from tlcourse.training.source import Source, check_data
@@ -94,7 +94,7 @@ def adapt(
         "schedule": schedule, "warmup": warmup, "seed": seed,
         "trains": ", ".join(dict.fromkeys(group["stage"] for group in groups)),
     }  # fmt: skip
-    history, cost, looks_on, step, steps = History(), Cost(), watcher(progress), None, 1
+    history, cost, looks_on, run, step, steps = History(), Cost(), watcher(progress), None, None, 1
     try:
         with measured(device) as cost, seeded(seed, device):
             kept = keep_prefix(model, source, target, epochs=epochs, progress=looks_on.show)
@@ -131,10 +131,7 @@ def adapt(
                 raise
             _settle(model, kept.valid)
     except KeyboardInterrupt:
-        history.interrupted = True
-        history.note = (
-            f"Interrupted after {len(history)} of {epochs} epochs. The model keeps what it has learned so far."
-        )
+        history.interrupted, history.note = True, where_stopped(history, epochs, run)
         note_interrupt()
         print(history.note)
     finally:
