@@ -18,6 +18,8 @@ LAB := .venv/.installed-lab$(if $(LOCKED),-locked)
 TEST := .venv/.installed-test$(if $(LOCKED),-locked)
 BENCH := .venv/.installed-bench
 CELL_SECONDS := 600
+# A thread that waits sleeps, and leaves the core to the others; `tlcourse lab` does the same.
+export OMP_WAIT_POLICY ?= PASSIVE
 
 .PHONY: help lab test lint unit nbval notebooks bench clean
 .NOTPARALLEL:

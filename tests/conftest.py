@@ -14,6 +14,7 @@ for name, value in {
     "MPLBACKEND": "Agg",
     "KERAS_BACKEND": "torch",
     "TOKENIZERS_PARALLELISM": "false",
+    "OMP_WAIT_POLICY": "PASSIVE",  # as in `tlcourse lab`
 }.items():
     os.environ.setdefault(name, value)
 

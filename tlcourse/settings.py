@@ -23,8 +23,12 @@ def home() -> Path:
 
 
 def environment() -> dict[str, str]:
-    """The environment for a program started in another folder: paths made absolute, this Python's commands first."""
-    made = dict(os.environ)
+    """The environment for a program started in another folder: paths made absolute, this Python's commands first.
+
+    Threads that have nothing to do sleep there instead of spinning. On two cores that something else uses as well, a
+    spinning thread keeps the one that it waits for from running: small networks then trained twenty times slower.
+    """
+    made = {"OMP_WAIT_POLICY": "PASSIVE"} | os.environ
     if made.get("TLCOURSE_HOME"):
         made["TLCOURSE_HOME"] = str(home())
     made["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), made.get("PATH", "")])
