@@ -158,3 +158,21 @@ def test_what_was_given_is_left_as_it_was():
 def test_what_cannot_be_aligned_is_told(call, words):
     with pytest.raises(CourseError, match=words):
         call(cloud(0))
+
+
+def test_a_feature_that_is_the_same_everywhere_but_for_rounding_is_not_blown_up():
+    def made(x):
+        return Features(x, None, tuple(map(str, range(len(x)))), ("low", "high"), "pool")
+
+    new, same, source = (
+        made(torch.tensor([[0.1], [1.1]])),
+        made(torch.full((7, 1), 0.1)),
+        made(torch.arange(4.0)[:, None]),
+    )
+    assert same.x.std(0) > 0, "0.1 has no exact mean"
+    assert torch.allclose(align(new, same, source).x, torch.tensor([[1.5], [2.5]]), atol=1e-5)
+
+
+def test_alignment_needs_no_labels():
+    few = Features(torch.tensor([[0.0], [2.0]]), None, ("a", "b"), ("low", "high"), "pool")
+    assert align(few, few, few).x.flatten().tolist() == [0.0, 2.0]

@@ -299,3 +299,12 @@ def test_nothing_that_was_given_is_changed(given):
     before = x.clone(), y.clone()
     mmd(x, y)
     assert torch.equal(x, before[0]) and torch.equal(y, before[1])
+
+
+def test_labels_of_any_whole_numbers_are_class_numbers():
+    scores, y = torch.tensor([[2.0, 0.0], [0.0, 1.0]]), torch.tensor([0, 1])
+    wanted = mixed_loss(scores, y, scores, y, 0.5)
+    for kind in (torch.int32, torch.uint8, torch.bool):
+        assert torch.equal(mixed_loss(scores, y.to(kind), scores, y, 0.5), wanted)
+    with pytest.raises(CourseError, match=r"scores are torch\.int64"):
+        mixed_loss(scores.long(), y, scores, y, 0.5)

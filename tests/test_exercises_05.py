@@ -108,6 +108,35 @@ def test_other_surgeons_are_right(lines):
         ("05.3", ["return (a @ b)"], "One gradient of the shape"),
         ("05.3", ["return 3"], "not int"),
         ("05.3", ["return a * torch.nan"], "divide by zero"),
+        (
+            "05.1",  # the dict is changed, and NaN still gets into the gradient
+            [
+                "outputs['box'] = outputs['box'] * 1",
+                "named, framed = y >= 0, ~boxes.isnan().any(1)",
+                "loss = F.cross_entropy(outputs['digit'][named], y[named]) if named.any() else 0",
+                "square = ((outputs['box'] - boxes) ** 2).mean(1)",
+                "return loss + torch.where(framed, square, 0.0).sum() / framed.sum().clamp(min=1)",
+            ],
+            "its gradient is NaN",
+        ),
+        (
+            "05.2",
+            [
+                "half = (losses + losses.detach()) / 2",
+                "return ((-s).exp() * half + s / 2).sum()",
+            ],
+            "not its weight",
+        ),
+        ("05.2", ["loss = ((-s).exp() * losses + s / 2).sum()", "loss.backward()", "return loss"], "calls `backward`"),
+        (
+            "05.3",
+            [
+                "if a @ b > 0: return a + b",
+                "return a - (a @ b) / (b @ b) * b + b - (a @ b) / (a @ a).clamp(min=1e-9) * a",
+            ],
+            "divide by zero",
+        ),
+        ("05.3", ["return (a + b).tolist()"], "not list"),
         ("05.3", ["return a"], "Only the first gradient is left"),
         ("05.3", ["return 2 * a + 5 * b"], "the result is their sum"),
         ("05.3", ["return a + b if a @ b >= 0 else 3 * a"], "the result should be"),

@@ -58,6 +58,14 @@ def test_other_ways_to_measure_a_distance_are_right(lines):
     [
         (["return 'far'"], "A number is wanted"),
         (["return said"], "One number is wanted"),
+        (["print(end='')"], "returns nothing"),
+        (
+            [
+                "rates = [min(0.5, float((said != true)[true == d].float().mean())) for d in (0, 1)]",
+                "return 2 * (1 - 2 * sum(rates) / 2)",
+            ],
+            "First the mean of both rates",
+        ),
         (["return float('nan')"], "First the error rate"),
         (["return 1.3"], "it should be"),
         (["half = len(true) // 2", "e = (said != true)[:half].float().mean()", "return 2 * (1 - 2 * e)"], "First the"),
@@ -99,6 +107,15 @@ def test_other_ways_to_name_by_prototypes_are_right(lines):
     [
         (["return 'two'"], "A tensor of class numbers"),
         (["return labels"], "One class an item"),
+        (["print(end='')"], "returns nothing"),
+        (
+            [
+                "classes = torch.tensor([2, 4, 7])",
+                "means = torch.stack([few[labels == c].mean(0) for c in classes])",
+                "return classes[torch.cdist(new, means).nan_to_num(9e9).argmin(1)]",
+            ],
+            "take them from `labels`",
+        ),
         (["return labels[: len(new)]"], "Your names are"),
         (
             [
@@ -199,3 +216,20 @@ def test_the_model_that_is_lent_is_the_same_each_time():
     first, _ = exercise("09.3").material()
     second, _ = exercise("09.3").material()
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        (["kept = items.x[sure]", "items.x.zero_()", "return kept, y[sure]"], "changes `items.x`"),
+        (
+            ["order = best.argsort(descending=True)[: int(sure.sum())]", "return items.x[order], y[order]"],
+            "another order",
+        ),
+        (["model.double()", "return items.x[sure], y[sure]"], "its weights stay"),
+    ],
+)
+def test_rows_and_weights_are_left_as_they_are(lines, words):
+    ask = ["with torch.no_grad(): best, y = model.eval()(items.x).softmax(1).max(1)", "sure = best >= threshold"]
+    reply = check("09.3", *ask, *lines)
+    assert reply.state == "not yet" and words in reply.text, reply

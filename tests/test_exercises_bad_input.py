@@ -68,3 +68,12 @@ def test_what_an_answer_sets_for_all_of_torch_is_put_back(lines, end):
     with torch.no_grad():
         exercise("03.2").check(cell["f"])
         assert not torch.is_grad_enabled()
+
+
+@pytest.mark.parametrize("line", ["torch.manual_seed(7)", "torch.rand(3)", "torch.set_num_threads(threads + 1)"])
+def test_a_check_leaves_the_random_numbers_and_the_threads_alone(line):
+    threads, state = torch.get_num_threads(), torch.get_rng_state()
+    cell = {"threads": threads}
+    exec(f"import torch\ndef f(losses, s):\n    {line}\n    return ((-s).exp() * losses + s / 2).sum()", cell)
+    assert exercise("05.2").check(cell["f"]).state == "right"
+    assert torch.get_num_threads() == threads and torch.equal(torch.get_rng_state(), state)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from small_nets import CLASSES, Letters, Scale, image_net, images, text_net
@@ -265,3 +266,35 @@ def test_stages_are_not_needed_for_shares():
         stages(net)
     assert torch.allclose(shares(net, one(8)), net(one(8)).softmax(1))
     assert cover_up(net, one(8), [0], grid=2).shape == (1, 2, 2)
+
+
+def test_a_class_as_argmax_gives_it():
+    net, x = image_net(), one()
+    scores = net(x)
+    best = int(scores.argmax())
+    wanted, fall = grad_cam(net, x, best), cover_up(net, x, [best], grid=2)
+    for target in (scores.argmax(), scores[0].argmax().numpy()[()], np.int64(best)):
+        assert torch.equal(grad_cam(net, x, target), wanted)
+        assert torch.equal(cover_up(net, x, target, grid=2), fall)
+    assert torch.equal(grad_cam(net, x, scores.argmax(1)), wanted[None])
+
+
+def test_classes_that_are_none_are_told():
+    net, x = image_net(), one()
+    for show in (grad_cam, cover_up):
+        for target in (None, True, 1.0, torch.tensor(0.5)):
+            with pytest.raises(CourseError, match="no class"):
+                show(net, x, target)
+        with pytest.raises(CourseError, match="No class is named"):
+            show(net, x, [])
+        with pytest.raises(UnknownName, match="'dusk'"):
+            show(net, x, "dusk")
+
+
+def test_one_image_is_covered():
+    net, x = image_net(), one()
+    assert torch.equal(cover_up(net, x[0], [0], grid=2), cover_up(net, x, [0], grid=2))
+    with pytest.raises(CourseError, match="One image is needed, not 2"):
+        cover_up(net, torch.cat([x, x]), [0])
+    with pytest.raises(CourseError, match="float"):
+        cover_up(net, images(1).x, [0])

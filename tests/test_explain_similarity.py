@@ -194,3 +194,20 @@ def test_all_energy_inside_all_outside_and_none():
 def test_what_is_no_map_or_no_box(heat, box, says):
     with pytest.raises(CourseError, match=says):
         energy_inside(heat, box, 8)
+
+
+def test_debiased_items_that_are_equally_alike_say_nothing():
+    for n in (4, 7):  # one-hot items: without their likeness to themselves nothing is left but rounding
+        with pytest.raises(CourseError, match=r"equally alike(.|\n)*debiased=False"):
+            cka(torch.eye(n), points(n), debiased=True)
+    assert cka(torch.eye(4), torch.eye(4)) == pytest.approx(1)
+
+
+def test_a_box_and_a_size_of_any_kind():
+    heat = torch.tensor([[0.0, 1.0], [0.0, 1.0]])
+    assert energy_inside(heat, np.array([4, 0, 8, 4]), np.array([8, 8])) == 0.5
+    for box in (None, "left"):
+        with pytest.raises(CourseError, match="is no box"):
+            energy_inside(heat, box, 8)
+    with pytest.raises(CourseError, match="size="):
+        energy_inside(heat, (4, 0, 8, 4), (3, 8, 8))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import pytest
 import torch
 from small_nets import image_net, images
@@ -55,6 +56,8 @@ def tasks(**labels):
         (lambda: MultiTask(image_net(), {"kind": "two"}), CourseError, "whole number from 1"),
         (lambda: MultiTask(image_net(), {"a.b": 2}), CourseError, '"a_b_task"'),
         (lambda: MultiTask(image_net(), {"keys": 2}), CourseError, "cannot be the name of a task"),
+        (lambda: MultiTask(image_net(), {"valid": 2}), CourseError, "valid_loss is the sum"),
+        (lambda: MultiTask(image_net(), {"kind": 2}, seed=None), CourseError, "seed=None"),
         (lambda: MultiTask(image_net(), {"kind": 2}, trunk=64), CourseError, "is no module"),
         (lambda: MultiTask("efficientnet-lite0", {"kind": 2}), CourseError, "A model is needed"),
         (lambda: MultiTask(nn.Sequential(nn.Linear(2, 2)), {"kind": 2}), CourseError, "one stage only"),
@@ -93,6 +96,9 @@ HALF = torch.tensor([[0.1, torch.nan], *[[0.1, 0.2]] * 11])
         (lambda: TaskData(SPLIT, {"box": SPLIT.y[:, None]}), r"labels.float\(\)"),
         (lambda: TaskData(SPLIT, {"box": HALF}), "1 items have some of their numbers"),
         (lambda: TaskData(SPLIT, {"box": VALUES / 0}), "infinite"),
+        (lambda: TaskData(SPLIT, {"kind": [1, None] * 6}), "text or None(.|\n)*-1 for a missing"),
+        (lambda: tasks()[99], "99 does not choose among 12"),
+        (lambda: tasks()["kind"], "'kind' does not choose(.|\n)*labels"),
     ],
 )
 def test_labels_that_do_not_fit_are_told(bad, words):
@@ -138,6 +144,7 @@ def test_an_unknown_task_is_told():
         (lambda: network({"kind": 1, "mean": 1}), tasks, {}, CourseError, "labels go up to class 1"),
         (lambda: network({"kind": 2, "mean": 3}), tasks, {}, CourseError, r"gives \[3\] numbers an item, its"),
         (network, lambda: tasks(kind=SPLIT.y, mean=VALUES[:, 0]), {}, CourseError, r"labels\[:, None\]"),
+        (network, lambda: tasks(kind=SPLIT.y.float(), mean=VALUES), {}, CourseError, r"labels.long\(\)"),
         (lambda: network({"kind": 2, "mean": Lost()}), tasks, {}, CourseError, "head of task 'mean' gives no tensor"),
         (lambda: network({"kind": 2, "mean": Summed()}), tasks, {}, CourseError, r"gives \[1\] for a batch of 12"),
     ],
@@ -229,3 +236,39 @@ def test_outputs_that_are_no_numbers_are_not_scored():
 
 def test_a_task_may_be_scored_alone():
     assert list(evaluate_tasks(network(), tasks(kind=SPLIT.y)).index) == ["kind"]
+
+
+def test_a_metric_called_loss_does_not_hide_the_loss():
+    def loss(outputs, labels):
+        return (outputs - labels).abs().mean()
+
+    row = fit_tasks(network(), tasks(), tasks(), metrics={"mean": loss}, epochs=1).rows[0]
+    assert row["mean_loss"] != row["mean_score"] and row["valid_mean_loss"] != row["valid_mean_score"]
+
+
+@pytest.mark.parametrize("weighting", ["gradnorm", "dwa"])
+def test_a_loss_below_zero_has_no_pace(weighting):
+    below = {"mean": lambda outputs, labels: F.mse_loss(outputs, labels) - 1}
+    with pytest.raises(CourseError, match=r"'mean' is -(.|\n)*as ratios"):
+        fit_tasks(network(), tasks(), losses=below, epochs=2, weighting=weighting)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        pd.Series(SPLIT.y.numpy(), index=range(50, 62)),
+        SPLIT.y.numpy().astype(">i4"),
+        SPLIT.y.numpy()[::-1].copy()[::-1],
+        SPLIT.y.tolist(),
+        list(SPLIT.y),
+    ],
+    ids=["a table's column", "another byte order", "backwards", "a list", "a list of tensors"],
+)
+def test_class_numbers_in_any_container(labels):
+    assert torch.equal(TaskData(SPLIT, {"kind": labels}).labels["kind"], SPLIT.y)
+
+
+def test_boxes_in_a_table_or_a_list():
+    boxes = VALUES.expand(-1, 4)
+    for given in (pd.DataFrame(boxes.numpy(), index=range(50, 62)), list(boxes), boxes.numpy()[::-1].copy()[::-1]):
+        assert torch.equal(TaskData(SPLIT, {"box": given}).labels["box"], boxes)

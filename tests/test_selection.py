@@ -267,3 +267,19 @@ def test_rows_that_are_there_twice():
         logme(twice)
     wide = cloud(30, 4, 3)
     assert np.isfinite(logme(wide[torch.arange(30).repeat(2)]))
+
+
+def test_labels_that_say_nothing_are_told():
+    cloudy = cloud()
+    for score in (logme, h_score):
+        with pytest.raises(CourseError, match=r"number -1(.|\n)*missing"):
+            score(replace(cloudy, y=cloudy.y - 1))
+        for y in (None, cloudy.y[:3]):
+            with pytest.raises(CourseError, match="no label for each item"):
+                score(replace(cloudy, y=y))
+    with pytest.raises(CourseError, match="class number -1"):
+        leep([[0.5, 0.5]] * 3, [-1, 0, 1])
+    with pytest.raises(CourseError, match="no items"):
+        leep([], [])
+    with pytest.raises(CourseError, match="no table of numbers"):
+        leep([[0.5, 0.5], [1.0]], [0, 1])

@@ -151,3 +151,13 @@ def test_names_that_do_not_exist_or_exist_twice():
         compare(["efficientnet-lite"], images())
     with pytest.raises(CourseError, match="Two of the models are called 'efficientnet-lite0'"):
         compare(["efficientnet-lite0"] * 2, images())
+
+
+def test_of_several_models_the_broken_one_is_named():
+    broken = image_net()
+    with torch.no_grad():
+        broken.neck[1].weight.fill_(torch.nan)
+    with pytest.raises(CourseError, match=r"'second' cannot be compared\. The features hold NaN"):
+        compare({"first": image_net(), "second": broken}, images())
+    with pytest.raises(UnknownName, match=r"'first' cannot be compared\. There is no stage called 'poool'"):
+        compare({"first": image_net()}, images(), stage="poool")

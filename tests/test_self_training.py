@@ -35,7 +35,7 @@ def test_the_surest_of_each_class_in_the_datas_order():
 def test_a_confidence_leaves_out_the_unsure():
     scores = torch.tensor([[0.0, 3.0], [0.1, 0.0], [0.0, 0.2], [4.0, 0.0]])
     assert pseudo_label(scores, two(4), share=1, confidence=0.9).ids == ("0", "3")
-    with pytest.raises(CourseError, match=r"probability of 0.99(.|\n)*below 0.98"):
+    with pytest.raises(CourseError, match=r"probability of 0.99(.|\n)*at most 0.98"):
         pseudo_label(scores, two(4), share=1, confidence=0.99)
 
 
@@ -122,3 +122,17 @@ def test_a_target_of_one_item_or_one_class_still_works():
 def test_bad_input_is_told(call, words):
     with pytest.raises(CourseError, match=words):
         call(two())
+
+
+def test_a_confidence_that_is_told_can_be_reached():
+    scores = torch.tensor([[0.0, 6.9], [6.0, 0.0]])  # 0.99899 and less: rounded to two digits it would be 1.00
+    with pytest.raises(CourseError, match=r"at most 0\.998993"):
+        pseudo_label(scores, two(2), confidence=0.9999)
+    assert len(pseudo_label(scores, two(2), share=1, confidence=0.998993)) == 1
+
+
+def test_data_that_are_none_and_missing_labels_are_told():
+    with pytest.raises(CourseError, match="not a list"):
+        pseudo_label(torch.zeros(2, 2), [1, 2])
+    with pytest.raises(CourseError, match="have no labels"):
+        self_train(replace(two(4), y=None), two(4))

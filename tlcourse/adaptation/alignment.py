@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import torch
 
+from tlcourse.adaptation.clouds import blind
 from tlcourse.errors import CourseError
 from tlcourse.features import Features
 
@@ -48,9 +49,9 @@ def align(features: Features, target: Features, source: Features, *, spread: boo
         low = min(len(here), len(there))
         if low < 2:
             raise CourseError("A spread needs at least two items.", do="Pass more of them, or spread=False.")
-        # a feature that is the same everywhere stays so; it has no spread to match
+        # a feature that is the same everywhere, but for rounding, stays so; it has no spread to match
         wide, own = here.std(0), there.std(0)
-        moved = torch.where(wide > 0, moved * own / wide.clamp(min=1e-12), moved)
+        moved = torch.where(wide > 1e-6 * here.abs().amax(0), moved * own / wide.clamp(min=1e-30), moved)
     return replace(features, x=(moved + there.mean(0)).to(features.x.dtype))
 
 
@@ -59,11 +60,11 @@ def _vectors(features: Features) -> torch.Tensor:
         raise CourseError(
             f"Features are aligned, not a {type(features).__name__}.", do="Extract them first: extract(model, data)."
         )
-    if not len(features):
+    if not len(features.x):
         raise CourseError("There are no items to align.", do="Check how the features were selected.")
     if features.views > 1:
         raise CourseError("Features with several random views cannot be aligned.", do="Extract them without views=.")
-    x = features.flat()[0]
+    x = blind(features).flat()[0]
     if not x.isfinite().all():
         raise CourseError(
             "The features hold NaN or infinite values.", do="Extract them in float32, and check the data."

@@ -158,5 +158,7 @@ def _set(norm: nn.Module, count: int, mean: torch.Tensor, squares: torch.Tensor)
             "What reaches a BatchNorm is not a number (NaN) or infinite.", do="Check the data and the model's weights."
         )
     norm.running_mean.copy_(mean)
-    # a channel that is the same everywhere in these items has no spread to learn; later items would be divided by it
-    norm.running_var.copy_(torch.where(variance > 0, variance.to(norm.running_var), norm.running_var))
+    # a channel that is the same everywhere in these items, but for rounding, has no spread to learn; later items would
+    # be divided by it
+    spread = variance > (1e-12 * mean**2).clamp(min=1e-8 * norm.eps)
+    norm.running_var.copy_(torch.where(spread, variance.to(norm.running_var), norm.running_var))

@@ -42,7 +42,7 @@ def mixed_loss(
     ):
         if share:
             _check(name, scores, y)
-            parts.append(share * F.cross_entropy(scores, y))
+            parts.append(share * F.cross_entropy(scores, y.long()))
     return sum(parts[1:], parts[0])
 
 
@@ -60,6 +60,8 @@ def _check(name: str, scores: torch.Tensor, y: torch.Tensor) -> None:
             why="A mean over nothing is not a number.",
             do=f"Leave it out with weight={0 if name == 'source' else 1}, or pass some.",
         )
+    if not scores.is_floating_point():
+        raise CourseError(f"The {name}'s scores are {scores.dtype}.", do="Pass decimal numbers, before the softmax.")
     if y.is_floating_point() or not 0 <= int(y.min()) <= int(y.max()) < scores.shape[1]:
         raise CourseError(
             f"The {name}'s labels do not number the {scores.shape[1]} classes of its scores.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import torch
@@ -41,8 +42,8 @@ def pseudo_label(model, data, *, share: float = 0.5, confidence: float = 0.0):
         raise CourseError(f"share={share!r} will not do.", do="Choose a number above 0, at most 1.")
     if real_number("confidence", confidence) > 1:
         raise CourseError(f"confidence={confidence!r} will not do.", do="Choose a probability from 0 to 1.")
-    classes = tuple(getattr(model, "classes", ()) or data.classes)
-    hidden = blind(data, classes)
+    hidden = blind(data, tuple(getattr(model, "classes", None) or ()) or None)
+    classes = hidden.classes
     if isinstance(hidden, Features) and hidden.views > 1:
         raise CourseError("Views of one item would get labels of their own.", do="Extract the items without views=.")
     scores = _scores(model, hidden)
@@ -62,7 +63,8 @@ def pseudo_label(model, data, *, share: float = 0.5, confidence: float = 0.0):
     chosen &= sure >= confidence
     if not chosen.any():
         raise CourseError(
-            f"No answer has a probability of {confidence:g}.", do=f"Choose a confidence below {float(sure.max()):.2f}."
+            f"No answer has a probability of {confidence:g}.",
+            do=f"Choose at most {math.floor(1e6 * float(sure.max())) / 1e6:g}, which the surest one has.",
         )
     return replace(hidden, y=y)[chosen]
 
@@ -94,6 +96,8 @@ def self_train(labelled: Features, unlabelled: Features, *, rounds: int = 5, dec
     rounds = whole_number("rounds", rounds, 0)
     if not isinstance(labelled, Features) or not isinstance(unlabelled, Features):
         raise CourseError("Self-training here reads features.", do="Extract them first: extract(model, data).")
+    if labelled.y is None:
+        raise CourseError("The labelled items have no labels.", do="Pass the features with labels first.")
     clouds(*points(labelled, unlabelled))  # says so when the two do not go together
     head = best_head(labelled, decay=decay)
     for number in range(1, rounds + 1):

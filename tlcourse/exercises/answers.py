@@ -26,15 +26,18 @@ def open_answer(answer) -> bool:
 
 @contextmanager
 def torch_put_back():
-    """An answer may set for all of torch that it keeps no gradients, or another type of numbers: not for longer."""
+    """An answer may set for all of torch that it keeps no gradients, another type of numbers, or a seed: no longer."""
     import torch
 
-    dtype, gradients = torch.get_default_dtype(), torch.is_grad_enabled()
+    dtype, gradients, threads = torch.get_default_dtype(), torch.is_grad_enabled(), torch.get_num_threads()
     try:
-        yield
+        with torch.random.fork_rng(devices=[]):  # the cells behind draw what they would without the check
+            yield
     finally:
         torch.set_default_dtype(dtype)
         torch.set_grad_enabled(gradients)
+        if torch.get_num_threads() != threads:
+            torch.set_num_threads(threads)
 
 
 def call(function, *arguments):

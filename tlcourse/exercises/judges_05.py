@@ -23,6 +23,12 @@ def number(value, what: str):
     return value.reshape(())
 
 
+def unmoved(leaves) -> None:
+    """Say so when the answer has called `backward` itself: its graph is gone then."""
+    if any(leaf.grad is not None for leaf in leaves):
+        raise NotYet("Your function calls `backward` itself. It only computes the loss; return it, graph and all.")
+
+
 def told(got, mistakes: Sequence[tuple[Callable, str]], otherwise: str) -> NotYet:
     """The message of the first mistake that gives what the learner's answer gave."""
     import torch
@@ -62,10 +68,11 @@ def _masked(task_loss, missing: str) -> None:
     from torch.nn.functional import cross_entropy, mse_loss
 
     outputs, y, boxes = batch(missing)
-    lent = {task: output.clone().requires_grad_(True) for task, output in outputs.items()}
+    leaves = {task: output.clone().requires_grad_(True) for task, output in outputs.items()}
     kept = y.clone(), boxes.clone()
     try:
-        got = number(call(task_loss, lent, y, boxes), "the loss")
+        # the dict is a copy: an answer may put something else there, and the gradients are still looked at
+        got = number(call(task_loss, dict(leaves), y, boxes), "the loss")
     except Stopped as stopped:
         if "out of bounds" in str(stopped):
             raise NotYet("-1 is no class: choose the items that have a class before you ask for their loss.") from None
@@ -79,10 +86,11 @@ def _masked(task_loss, missing: str) -> None:
         raise NotYet(_no_number(missing))
     if abs(float(got.detach()) - float(digit + box)) > CLOSE:
         raise _wrong_masked(got.detach(), outputs, y, boxes, digit, box)
+    unmoved(leaves.values())
     if not got.requires_grad:
         raise NotYet("The loss is right, but no gradient flows through it. Keep it a tensor: no `.item()`, no `float`.")
     got.backward()
-    slopes = [output.grad for output in lent.values() if output.grad is not None]
+    slopes = [output.grad for output in leaves.values() if output.grad is not None]
     if not all(slope.isfinite().all() for slope in slopes):
         raise NotYet(
             "The loss is right and its gradient is NaN: the missing boxes were still computed with, and hidden "
@@ -179,6 +187,7 @@ def uncertain(weighted) -> None:
         right = ((-noise).exp() * losses + noise / 2).sum().detach()
         if abs(float(got.detach()) - float(right)) > CLOSE:
             raise _wrong_weights(got.detach(), losses.detach(), noise.detach(), right)
+        unmoved((losses, noise))
         answers.append((got, losses, noise))
     for got, losses, noise in answers:
         if not got.requires_grad:
@@ -186,6 +195,8 @@ def uncertain(weighted) -> None:
         slopes = torch.autograd.grad(got, (losses, noise), allow_unused=True)
         if slopes[0] is None:
             raise NotYet("No gradient reaches the losses, so the network would not learn. Do not detach them.")
+        if not torch.allclose(slopes[0], (-noise).exp().detach(), atol=CLOSE):
+            raise NotYet("The value is right, but the gradient of a loss is not its weight exp(-s): detach nothing.")
         wanted = 0.5 - (-noise).exp() * losses
         if slopes[1] is None or not torch.allclose(slopes[1], wanted.detach(), atol=CLOSE):
             raise NotYet(

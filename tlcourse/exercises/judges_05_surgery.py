@@ -11,6 +11,7 @@ CASES = {
     "disagree": ([3.0, 0.0], [-1.0, 1.0]),
     "disagree, in four numbers": ([1.0, 2.0, -1.0, 0.5], [-2.0, 0.0, 1.5, -1.0]),
     "vanish": ([0.0, 0.0, 0.0], [1.0, -2.0, 0.5]),
+    "vanish, the other one": ([1.0, -2.0, 0.5], [0.0, 0.0, 0.0]),
 }
 
 
@@ -33,7 +34,7 @@ def operated(surgery) -> None:
                 "Your function changed the gradients that it was given (`-=` works in place). The second projection "
                 "then starts from something else: make new tensors."
             )
-        if isinstance(got, (tuple, list)):
+        if isinstance(got, (tuple, list)) and all(isinstance(part, torch.Tensor) for part in got):
             raise NotYet("You return two gradients. The step takes one: add them up.")
         if not isinstance(got, torch.Tensor) or got.shape != a.shape:
             what = f"a tensor {list(got.shape)}" if isinstance(got, torch.Tensor) else type(got).__name__

@@ -46,16 +46,21 @@ def sure_answers(surest) -> None:
     with torch.random.fork_rng(devices=[]):
         for threshold in (0.9, 0.7):
             model, items = model_and_items()
-            before = {name: t.clone() for name, t in model.state_dict().items()}
+            before, x = {name: t.clone() for name, t in model.state_dict().items()}, items.x.clone()
             kept, y = _pair(call(surest, model, items, threshold))
             if items.read:
                 raise NotYet(
                     "Your function reads `items.y`. Nobody has labelled these items; the labels are there for the test "
                     "only. What the model answers takes their place."
                 )
-            if any(not torch.equal(t, before[name]) for name, t in model.state_dict().items()):
+            if not torch.equal(items.x, x):
+                raise NotYet("Your function changes `items.x`. Choose rows of it, and leave it as it is.")
+            if any(
+                t.dtype != before[name].dtype or not torch.equal(t, before[name])
+                for name, t in model.state_dict().items()
+            ):
                 raise NotYet("Your function trains the model. It is only asked: its weights stay as they are.")
-            _judge(kept, y, items.x, *_shares(model, items.x), threshold)
+            _judge(kept, y, x, *_shares(model, x), threshold)
         model, items = model_and_items()
         model.train()
         kept, y = _pair(call(surest, model, items, 0.7))
@@ -87,7 +92,7 @@ def _pair(result):
         raise NotYet(
             f"You return {len(kept)} items and {len(y)} labels. The same choice has to be made of both: `y[sure]`."
         )
-    return kept.detach(), y
+    return kept.detach().float(), y
 
 
 def _shares(model, x):
@@ -128,6 +133,8 @@ def _judge(kept, y, x, shares, scores, threshold) -> None:
     ):
         if chose(mask):
             raise NotYet(_CHOSEN[words])
+    if len(kept) == int(right.sum()) and all((x[right] == row).all(1).any() for row in kept):
+        raise NotYet("You keep the right items, in another order. Leave them in the order of `items.x`.")
     raise NotYet(
         f"With `threshold` = {threshold:g} your function keeps {len(kept)} of {ITEMS} items; {int(right.sum())} have a "
         "largest share of at least that. Make shares of the scores, take the largest of each item, and compare."

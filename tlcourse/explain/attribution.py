@@ -133,6 +133,7 @@ def token_attribution(
 
     steps = whole_number("steps", steps, 2)
     text = sentence(text)
+    chain = dict(stages(model).named_children())
     transform = transform or getattr(model, "transform", None)
     tokenizer = getattr(transform, "tokenizer", None)
     if not getattr(tokenizer, "is_fast", False):
@@ -141,7 +142,6 @@ def token_attribution(
             why="The model's transform has no tokenizer that says which letters a token stands for.",
             do='Take a text model, e.g. load("minilm", classes=2), or pass transform=TextTransform(tokenizer).',
         )
-    chain = dict(stages(model).named_children())
     check_head(chain)
     tokens = transform([text])
     places = tokenizer(text, truncation=True, max_length=getattr(transform, "max_length", None),

@@ -9,7 +9,7 @@ from torch import nn
 
 from tlcourse.chain import pick, stages
 from tlcourse.errors import CourseError
-from tlcourse.explain.outputs import class_number, scores
+from tlcourse.explain.outputs import as_list, class_number, one_image, scores
 from tlcourse.features.engine import precision_of
 from tlcourse.features.modes import evaluating, model_device
 
@@ -48,8 +48,8 @@ def grad_cam(
     Selvaraju et al. 2017. Chapters 00 and 09.
     """
     chain = dict(stages(model).named_children())
-    x = _one(x).to(model_device(model), precision_of(chain.values()))
-    several = not isinstance(target, int | str)
+    x = one_image(x).to(model_device(model), precision_of(chain.values()))
+    wanted, several = as_list(target)
     # the stages too: a set_stages chain may hold modules that are not the model's own
     with torch.inference_mode(False), evaluating(nn.ModuleList([model, *chain.values()])):
         name, kept = _map(model, chain, x.clone(), stage)
@@ -59,7 +59,7 @@ def grad_cam(
             for later in list(chain)[list(chain).index(name) + 1 :]:
                 y = chain[later](y)
             y = scores(y)
-            numbers = [class_number(model, one, y.shape[1]) for one in (target if several else [target])]
+            numbers = [class_number(model, one, y.shape[1]) for one in wanted]
             slopes = [torch.autograd.grad(y[0, c], kept, retain_graph=True)[0] for c in numbers]
         maps = [(slope.mean((2, 3), keepdim=True) * kept).sum(1).relu()[0] for slope in slopes]
     found = torch.stack(maps).detach().float().cpu()
@@ -76,19 +76,6 @@ def map_stage(shapes: dict[str, tuple[int, ...]]) -> str | None:
     fine = [name for name, side in maps.items() if side >= FINE]
     rest = [name for name, side in maps.items() if side > 1]
     return fine[-1] if fine else max(rest, key=maps.get) if rest else None
-
-
-def _one(x) -> torch.Tensor:
-    if not isinstance(x, torch.Tensor) or not x.is_floating_point() or x.ndim not in (3, 4):
-        what = f"{x.dtype} {list(x.shape)}" if isinstance(x, torch.Tensor) else type(x).__name__
-        raise CourseError(
-            f"An image as the model takes it is needed, float [1, 3, h, w], not {what}.",
-            do="Pass model.transform(image).",
-        )
-    x = x if x.ndim == 4 else x[None]
-    if len(x) != 1:
-        raise CourseError(f"One image is needed, not {len(x)}.", do="Pass them one at a time, e.g. x[:1].")
-    return x
 
 
 def _map(model, chain: dict[str, nn.Module], x: torch.Tensor, stage: str | None) -> tuple[str, torch.Tensor]:

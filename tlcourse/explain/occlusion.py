@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from tlcourse.errors import CourseError, whole_number
-from tlcourse.explain.outputs import class_number, shares
+from tlcourse.explain.outputs import as_list, class_number, one_image, shares
 from tlcourse.features.modes import at_once
 
 PARTS = 48
@@ -43,13 +43,14 @@ def cover_up(model: nn.Module, x: torch.Tensor, target: Sequence[int | str], *, 
     Zeiler and Fergus 2014.
     """
     whole_number("grid", grid)
+    x, wanted = one_image(x), as_list(target)[0]
     height, width = x.shape[-2:]
     if min(height, width) < grid:
         raise CourseError(f"An image of {width} by {height} has no {grid} by {grid} squares.", do="Take fewer.")
     rows, columns = ([round(i * side / grid) for i in range(grid + 1)] for side in (height, width))
     mean = x.mean((2, 3), keepdim=True)
     whole = shares(model, x)
-    numbers = [class_number(model, one, whole.shape[1]) for one in target]
+    numbers = [class_number(model, one, whole.shape[1]) for one in wanted]
     places = [(i, j) for i in range(grid) for j in range(grid)]
     batch, left = at_once(SimpleNamespace(size=max(height, width))), []
     for start in range(0, len(places), batch):
@@ -107,7 +108,7 @@ def strike_words(model: nn.Module, text: str, target: Sequence[int | str], *, tr
     step = -(-len(spans) // PARTS) or 1
     spans = [(part[0][0], part[-1][1]) for part in (spans[i : i + step] for i in range(0, len(spans), step))]
     whole = shares(model, transform([read]))
-    numbers = [class_number(model, one, whole.shape[1]) for one in target]
+    numbers = [class_number(model, one, whole.shape[1]) for one in as_list(target)[0]]
     falls = torch.zeros(len(numbers), len(spans))
     if len(spans) > 1:
         without = [" ".join((read[:start] + " " + read[end:]).split()) for start, end in spans]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from numbers import Integral
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -92,8 +94,37 @@ def class_names(model: nn.Module, count: int) -> tuple[tuple[str, ...], str]:
     return tuple(name if often[name] == 1 else f"{name} (class {i})" for i, name in enumerate(named)), ""
 
 
+def as_list(target) -> tuple[list, bool]:
+    """Classes as a list, and whether there were several: a name, a number or a tensor of one is one class.
+
+    >>> as_list("cat"), as_list([3, "dog"])
+    ((['cat'], False), ([3, 'dog'], True))
+    """
+    if isinstance(target, str) or not isinstance(target, Sequence | np.ndarray | torch.Tensor) or not np.ndim(target):
+        return [target], False
+    if not len(target):
+        raise CourseError("No class is named.", do="Pass a class by number or name, or several.")
+    return list(target), True
+
+
+def one_image(x) -> torch.Tensor:
+    """One image as a model takes it, `[1, c, h, w]`; or the error that says what it is."""
+    if not isinstance(x, torch.Tensor) or not x.is_floating_point() or x.ndim not in (3, 4):
+        what = f"{x.dtype} {list(x.shape)}" if isinstance(x, torch.Tensor) else type(x).__name__
+        raise CourseError(
+            f"An image as the model takes it is needed, float [1, 3, h, w], not {what}.",
+            do="Pass model.transform(image).",
+        )
+    x = x if x.ndim == 4 else x[None]
+    if len(x) != 1:
+        raise CourseError(f"One image is needed, not {len(x)}.", do="Pass them one at a time, e.g. x[:1].")
+    return x
+
+
 def class_number(model: nn.Module, which: int | str, count: int) -> int:
-    """The number of a class that is given by number or name."""
+    """The number of a class that is given by number, also one in a tensor as `argmax` gives it, or by name."""
+    if isinstance(which, torch.Tensor | np.ndarray) and len(which.reshape(-1)) == 1:
+        which = which.reshape(-1)[0].item()
     if isinstance(which, str):
         names = class_names(model, count)[0]
         if which not in names:

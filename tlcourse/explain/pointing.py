@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import isfinite
+from numbers import Real
 
 import torch
 
@@ -36,14 +37,20 @@ def energy_inside(map_: torch.Tensor, box: Sequence[float], size: int | tuple[in
         raise CourseError(
             "The map has values below 0 or NaN, which are no energy.", do="Pass map_.clamp(min=0), or check the model."
         )
-    height, width = (size, size) if not isinstance(size, Sequence) else size
-    sides = [float(edge) for edge in box]
+    try:
+        height, width = (size, size) if isinstance(size, Real) else map(float, size)
+    except (TypeError, ValueError):
+        raise CourseError(f"size={size!r} will not do.", do="Pass the side in pixels, or (height, width).") from None
+    try:
+        sides = [float(edge) for edge in box]
+    except (TypeError, ValueError):
+        sides = []
     if len(sides) != 4 or not all(map(isfinite, sides)):
-        raise CourseError(f"{list(box)} is no box.", do="Pass left, top, right and bottom, e.g. data.boxes[0].")
+        raise CourseError(f"{sides or box!r} is no box.", do="Pass left, top, right and bottom, e.g. data.boxes[0].")
     left, top, right, bottom = sides
     if not (0 <= left < right <= width and 0 <= top < bottom <= height):
         raise CourseError(
-            f"The box {sides} does not lie in an image of {width} by {height} pixels.",
+            f"The box {sides} does not lie in an image of {width:g} by {height:g} pixels.",
             why="Its edges are left, top, right, bottom, in pixels of the image as the model sees it.",
             do="Scale the box as the model's transform scales the image, and give the size of the result.",
         )

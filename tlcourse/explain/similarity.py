@@ -23,10 +23,10 @@ def cka(x: Features | torch.Tensor, y: Features | torch.Tensor, *, debiased: boo
     Arguments:
         x, y: features of the same items in the same order, vectors `[n, d]`; as `Features` or tensors.
         debiased: with few items and wide features any two look alike; this takes out what chance brings (the estimate
-            of Song et al. 2012), needs 4 items or more, and may come out a little below 0.
+            of Song et al. 2012), needs 4 items or more, and may come out below 0, with few items far below.
 
     Returns a number from 0 to 1. Raises `CourseError` for other items, NaN, or features that are the same for every
-    item.
+    item; debiased also for features in which any two items are equally alike.
 
     >>> x = torch.tensor([[0.0, 1], [1, 0], [2, 1], [3, 3]])
     >>> round(cka(x, x @ torch.tensor([[0.0, -2], [2, 0]])), 6), round(cka(x, x * torch.tensor([1.0, 9])), 2)
@@ -49,7 +49,7 @@ def cka(x: Features | torch.Tensor, y: Features | torch.Tensor, *, debiased: boo
     if debiased or len(a) < max(a.shape[1], b.shape[1]):
         kernels = a @ a.T, b @ b.T
         if debiased:
-            kernels = tuple(map(_without_chance, kernels))
+            kernels = tuple(map(_debiased, kernels))
         shared, own = (kernels[0] * kernels[1]).sum(), [(k**2).sum() for k in kernels]
     else:
         shared, own = ((b.T @ a) ** 2).sum(), [((part.T @ part) ** 2).sum() for part in (a, b)]
@@ -106,6 +106,18 @@ def _vectors(x) -> torch.Tensor:
             do="Choose another stage, and check that the images or texts differ.",
         )
     return x / largest
+
+
+def _debiased(k: torch.Tensor) -> torch.Tensor:
+    found = _without_chance(k)
+    if float(found.abs().max()) <= 1e-9 * float(k.abs().max()):
+        raise CourseError(
+            "Any two items are equally alike in these features, so nothing is left without chance.",
+            why="The debiased estimate looks at which items lie nearer than others, and leaves out an item's likeness "
+            "to itself.",
+            do="Take other items, a stage in which they differ in how alike they are, or debiased=False.",
+        )
+    return found
 
 
 def _without_chance(k: torch.Tensor) -> torch.Tensor:

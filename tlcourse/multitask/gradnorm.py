@@ -7,7 +7,7 @@ from torch import nn
 
 from tlcourse.errors import real_number
 from tlcourse.multitask.gradient import flat_gradient
-from tlcourse.multitask.weighting import Equal
+from tlcourse.multitask.weighting import Equal, check_paces
 
 FLOOR = 1e-6
 
@@ -61,6 +61,9 @@ class GradNorm(Equal):
         if len(losses) > 1:
             self._move(slopes)
         return total
+
+    def ended(self, losses):
+        check_paces(losses, self.name)
 
     def _slopes(self, losses) -> dict[str, torch.Tensor]:
         for task, loss in losses.items():

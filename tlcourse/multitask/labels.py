@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 
 from tlcourse.errors import CourseError, UnknownName
@@ -67,7 +68,16 @@ class TaskData:
     def __getitem__(self, index) -> TaskData:
         if isinstance(index, list | tuple | range) and not len(index):
             index = slice(0, 0)
-        chosen = torch.arange(len(self))[index].reshape(-1)
+        try:
+            if isinstance(index, str):
+                raise IndexError
+            chosen = torch.arange(len(self))[index].reshape(-1)
+        except (IndexError, TypeError):
+            raise CourseError(
+                f"{index!r} does not choose among {len(self)} items.",
+                do="Use a place below the length, a slice, a list of places, or a mask of the same length; the labels "
+                "of one task are in .labels.",
+            ) from None
         return TaskData(self.data[chosen], {task: values[chosen] for task, values in self.labels.items()})
 
     def __repr__(self) -> str:
@@ -86,11 +96,28 @@ def present(values: torch.Tensor) -> torch.Tensor:
     return values >= 0
 
 
+def _tensor(values) -> torch.Tensor:
+    """Labels as a tensor, also from a table's column, or from a list of tensors or arrays."""
+    if isinstance(values, torch.Tensor):
+        return values
+    if isinstance(values, list | tuple) and any(isinstance(value, torch.Tensor) for value in values):
+        return torch.stack([torch.as_tensor(value) for value in values])
+    # a copy: arrays may be read-only, run backwards, or belong to a column whose index does not begin at 0
+    array = np.array(values)
+    if array.dtype.kind not in "biufc":
+        raise TypeError("among them is text or None")
+    return torch.from_numpy(array.astype(array.dtype.newbyteorder("="), copy=False))
+
+
 def _read(task: str, values, n: int) -> torch.Tensor:
     try:
-        values = torch.as_tensor(values)
+        values = _tensor(values)
     except (TypeError, ValueError, RuntimeError) as error:
-        raise CourseError(f"The labels of task {task!r} are not numbers.", why=f"{error}.") from None
+        raise CourseError(
+            f"The labels of task {task!r} are not numbers.",
+            why=f"{str(error)[:1].upper()}{str(error)[1:].strip().rstrip('.')}.",
+            do="Pass a tensor, an array or a list of numbers; -1 for a missing class number, NaN for a missing value.",
+        ) from None
     if values.is_complex() or not values.ndim or len(values) != n:
         raise CourseError(
             f"Task {task!r} has labels of the shape {list(values.shape)}, and there are {n} items.",

@@ -59,6 +59,7 @@ class MultiTask(nn.Sequential):
         self, backbone: nn.Module, heads: Mapping, at: str | None = None, *, trunk: nn.Module | None = None, seed=0
     ):
         super().__init__()
+        seed = whole_number("seed", seed, 0)
         chain = dict(stages(backbone).named_children())
         shared = _until(backbone, chain, at)
         _check(heads, trunk, shared)
@@ -146,6 +147,12 @@ def _check(heads, trunk, shared: list[str]) -> None:
                 f"{task!r} cannot be the name of a task.",
                 why="It names a part of the network: text, not empty, no dot, no method of an nn.ModuleDict.",
                 do=f'Call it e.g. "{str(task).replace(".", "_")}_task".',
+            )
+        if task == "valid":
+            raise CourseError(
+                "'valid' cannot be the name of a task.",
+                why="A history's valid_loss is the sum of all validation losses.",
+                do='Call it e.g. "validity".',
             )
         if not isinstance(head, nn.Module):
             whole_number(f"heads[{task!r}]", head)

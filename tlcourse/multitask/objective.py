@@ -121,7 +121,9 @@ def _check_shape(task: str, output: torch.Tensor, labels: torch.Tensor) -> None:
             raise CourseError(
                 f"The head of task {task!r} gives {list(output.shape[1:])} numbers an item, "
                 f"its labels have {list(labels.shape[1:])}.",
-                do="Give both the same shape, e.g. labels[:, None] for a head with one output.",
+                why="Decimal numbers are values to be met, number by number; class numbers are whole numbers.",
+                do="Give both the same shape, e.g. labels[:, None] for a head with one output; class numbers as "
+                "labels.long(), -1 where one is missing.",
             )
         return
     if output.ndim < 2 or int(labels.max()) >= output.shape[1]:
@@ -137,4 +139,4 @@ def _name(metric: Callable) -> str:
     while isinstance(metric, partial):
         metric = metric.func
     name = getattr(metric, "__name__", type(metric).__name__)
-    return "score" if name == "<lambda>" else name
+    return "score" if name in ("<lambda>", "loss", "weight") else name  # a task's row has its loss and weight already

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import nn
 
-from tlcourse.errors import real_number
+from tlcourse.errors import CourseError, real_number
 
 
 class Equal:
@@ -63,6 +63,17 @@ class Equal:
 
     def ended(self, losses: Mapping[str, float]) -> None:
         """An epoch has ended, with these mean losses."""
+
+
+def check_paces(losses: Mapping[str, float], weighting: str) -> None:
+    """Say so when a loss lies below zero: how fast it falls is told by a ratio, which would be turned around."""
+    for task, loss in losses.items():
+        if loss < 0:
+            raise CourseError(
+                f"The loss of task {task!r} is {float(loss):.3g}, below zero.",
+                why=f"{weighting!r} compares the tasks' losses now with those before, as ratios.",
+                do='Use a loss that ends at zero, or another weighting, e.g. weighting="equal".',
+            )
 
 
 class Uncertainty(Equal):
@@ -144,6 +155,7 @@ class DWA(Equal):
         return sum(self._weights[task] * loss for task, loss in losses.items())
 
     def ended(self, losses):
+        check_paces(losses, self.name)
         self.before = [*self.before[-1:], dict(losses)]
         if len(self.before) == 2:
             older, newer = self.before

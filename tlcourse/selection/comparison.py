@@ -61,14 +61,24 @@ def compare(models, data, *, stage: str = "pool", folds: int = 5, seed: int = 0,
     parts = _folds(data, whole_number("folds", folds, 2), whole_number("seed", seed, 0))
     rows = {}
     for name, model in _named(models).items():
-        with measured() as cost:
-            features, shares, parameters = _read(name, model, data, stage, cache)
-            row = {"logme": logme(features), "leep": np.nan if shares is None else leep(shares, data.y)}
-            row["h_score"] = h_score(features)
-            row["linear probe"] = _crossed(linear_probe, features, parts)
-            row["knn"] = _crossed(knn_probe, features, parts)
+        try:
+            with measured() as cost:
+                row, parameters = _row(name, model, data, stage, cache, parts)
+        except CourseError as error:  # of several models it has to be told which one
+            CourseError.__init__(error, f"{name!r} cannot be compared. {error.what}", why=error.why, do=error.do)
+            raise
         rows[name] = {**row, "seconds": cost.seconds, "parameters": parameters}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("model")
+
+
+def _row(name: str, model, data, stage: str, cache: bool, parts) -> tuple[dict[str, float], float]:
+    """A model's scores, and its parameters up to the stage."""
+    features, shares, parameters = _read(name, model, data, stage, cache)
+    row = {"logme": logme(features), "leep": np.nan if shares is None else leep(shares, data.y)}
+    row["h_score"] = h_score(features)
+    row["linear probe"] = _crossed(linear_probe, features, parts)
+    row["knn"] = _crossed(knn_probe, features, parts)
+    return row, parameters
 
 
 def _items(data):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 
 from tlcourse.errors import CourseError
 from tlcourse.features import Features
@@ -31,6 +32,12 @@ def vectors(features: Features) -> tuple[np.ndarray, np.ndarray]:
         )
     if not features.x.shape[-1]:
         raise CourseError("The features have the width 0: there is nothing to read.", do="Choose another stage.")
+    if not isinstance(features.y, torch.Tensor) or len(features.y) != len(features.x):
+        raise CourseError(
+            "The features have no label for each item.",
+            why="A score says what features tell of the labels.",
+            do="Extract labelled items; y= is a tensor of class numbers [n].",
+        )
     x = features.flat()[0].numpy().astype(np.float64)
     if not np.isfinite(x).all():
         raise CourseError(
@@ -49,12 +56,18 @@ def vectors(features: Features) -> tuple[np.ndarray, np.ndarray]:
 def labels(y) -> np.ndarray:
     """Class numbers `[n]` of two classes or more, counted from 0 without gaps: a class without items plays no part."""
     y = np.asarray(y)
+    if not y.size:
+        raise CourseError("There are no items to score.", do="Check how they were selected.")
     if y.ndim != 1 or y.dtype.kind not in "iu":
         raise CourseError(
             f"Labels are class numbers [n], not {y.dtype} {list(y.shape)}.", do="Pass features.y or data.y."
         )
-    if not len(y):
-        raise CourseError("There are no items to score.", do="Check how they were selected.")
+    if y.dtype.kind == "i" and y.min() < 0:
+        raise CourseError(
+            f"The labels hold the class number {y.min()}.",
+            why="Classes are numbered from 0; a number below, such as -1, stands for a label that is missing.",
+            do="Leave out the items without a label, e.g. features[features.y >= 0].",
+        )
     found, numbers = np.unique(y, return_inverse=True)
     if len(found) < 2:
         raise CourseError(

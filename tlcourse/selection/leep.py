@@ -34,7 +34,12 @@ def leep(probabilities, labels) -> float:
     """
     if isinstance(probabilities, torch.Tensor):
         probabilities = probabilities.detach().cpu()
-    shares = np.asarray(probabilities, dtype=np.float64)
+    try:
+        shares = np.asarray(probabilities, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise CourseError(
+            "The probabilities are no table of numbers.", do="Pass probabilities [n, source classes]."
+        ) from None
     y = class_numbers(labels)
     if shares.ndim != 2 or not shares.shape[1] or len(shares) != len(y):
         raise CourseError(
