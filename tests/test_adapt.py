@@ -306,6 +306,7 @@ def test_more_classes_than_items():
         (lambda: adapt(image_net(), images(), dim(), epochs=1, stage="pol"), UnknownName, "Did you mean 'pool'"),
         (lambda: adapt(image_net(), images(), dim(), epochs=1, stage="head"), CourseError, "no head any more"),
         (lambda: adapt(image_net(), images(), dim(), epochs=1, schedule="up"), CourseError, "no schedule"),
+        (lambda: adapt(image_net(), images(), dim(), epochs=1, optimizer="adam"), CourseError, "not a torch optimizer"),
         (lambda: adapt(freeze(image_net()), images(), dim(), epochs=1), CourseError, "Nothing up to stage 'pool'"),
         (lambda: adapt(image_net(), images(), dim()[:0], epochs=1), CourseError, "no items"),
         (lambda: adapt(image_net(), images()[:0], dim(), epochs=1), CourseError, "empty"),

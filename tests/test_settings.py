@@ -69,6 +69,14 @@ def test_a_program_in_another_folder_finds_the_same_home_and_this_pythons_comman
     assert made["PATH"].split(os.pathsep)[0] == str(Path(sys.executable).parent)
 
 
+@pytest.mark.parametrize(("chosen", "found"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_threads_that_wait_sleep_there_unless_somebody_wants_otherwise(monkeypatch, chosen, found):
+    monkeypatch.delenv("OMP_WAIT_POLICY")
+    if chosen:
+        monkeypatch.setenv("OMP_WAIT_POLICY", chosen)
+    assert settings.environment()["OMP_WAIT_POLICY"] == found
+
+
 @pytest.mark.parametrize(
     ("name", "says"), [("gpu", "The devices are: 'cpu', 'cuda', 'mps'"), ("mps", "does not offer")]
 )

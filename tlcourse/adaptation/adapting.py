@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import torch
 from torch import nn
-from torch.optim.lr_scheduler import LambdaLR
 
 from tlcourse.adaptation.adversary import DomainAdversarial
 from tlcourse.adaptation.batch_norm import estimate, keeps_statistics
@@ -17,16 +16,17 @@ from tlcourse.adaptation.step import Step, vectors
 from tlcourse.chain import pick, stages
 from tlcourse.errors import CourseError, UnknownName, real_number, whole_number
 from tlcourse.features import Features
-from tlcourse.features.modes import evaluating, model_device, seeded
+from tlcourse.features.modes import evaluating, model_device
 from tlcourse.freezing import parameter_groups
 from tlcourse.freezing.freeze import is_held
-from tlcourse.hardware import Cost, measured, one_thread, reusing_memory
+from tlcourse.hardware import reusing_memory
 from tlcourse.training.best import Best
-from tlcourse.training.history import History, note_interrupt
+from tlcourse.training.history import History
 from tlcourse.training.keeping import keep_prefix
-from tlcourse.training.loop import made_optimizer, where_stopped
+from tlcourse.training.loop import check_optimizer, made_optimizer
+from tlcourse.training.recorded import recorded
 from tlcourse.training.run import Run
-from tlcourse.training.schedules import check_schedule, share, steps_of
+from tlcourse.training.schedules import check_schedule, steps_of
 from tlcourse.training.source import Source, check_data
 from tlcourse.training.watch import Watcher, watcher
 
@@ -58,15 +58,17 @@ def adapt(
     are apart at a stage. No label of the target is read; they may be missing. Its twin without a target is `fit` with
     the same settings.
 
-    A BatchNorm that trains normalises each domain by that domain's batches, and in the end has the statistics of the
-    target's items, as `adapt_batch_norm` gives them: the model is one for the target then.
+    The model comes back in evaluation mode. A BatchNorm that trains normalises each domain by that domain's
+    batches, and in the end has the statistics of the target's items, as `adapt_batch_norm` gives them: the model is
+    one for the target then.
 
     Arguments:
         model: a classifier with a `transform`, frozen as far as you like; what the frozen stages give is kept.
         source: a `Split` with labels, or `Features`.
         target: the same of the target domain; labels are not looked at.
         epochs: passes over the source. The target's items take turns, as often as needed.
-        method: `"mmd"`, `"coral"`, `"dann"`; a `DomainAdversarial`; or a function of two batches of features `[n, d]`.
+        method: `"mmd"`, `"coral"`, `"dann"`; a `DomainAdversarial`, which is trained too, in place; or a function of
+            two batches of features `[n, d]`.
         weight: too small changes nothing; too large makes both domains alike by making all classes alike.
         stage: where the domains are compared; by default the one before the head. Maps are averaged over their places.
         lr, weight_decay, optimizer, schedule, warmup, batch, progress: as in `fit`.
@@ -85,6 +87,7 @@ def adapt(
     """
     epochs, batch, seed = whole_number("epochs", epochs), whole_number("batch", batch, 2), whole_number("seed", seed, 0)
     weight, warmup = real_number("weight", weight), check_schedule(schedule, warmup)
+    check_optimizer(optimizer)
     source, target = _checked(model, source, target)
     groups, device = parameter_groups(model, lr, weight_decay=weight_decay), model_device(model)
     stage = _stage(model, stage, {group["stage"] for group in groups})
@@ -94,51 +97,39 @@ def adapt(
         "schedule": schedule, "warmup": warmup, "seed": seed,
         "trains": ", ".join(dict.fromkeys(group["stage"] for group in groups)),
     }  # fmt: skip
-    history, cost, looks_on, run, step, steps = History(), Cost(), watcher(progress), None, None, 1
-    try:
-        with measured(device) as cost, seeded(seed, device):
-            kept = keep_prefix(model, source, target, epochs=epochs, progress=looks_on.show)
-            history.keeping = kept.line
-            near = _batches(model, kept.train, kept.train is not source)
-            far = _batches(model, kept.valid, kept.valid is not target)
-            body, head = _parted(near.run, stage)
-            apart = _method(method, near, body)
-            extra = list(apart.parameters()) if isinstance(apart, nn.Module) else []
-            if extra:
-                groups.append({"params": extra, "lr": lr, "weight_decay": weight_decay, "stage": "domain head"})
-            opt, steps = made_optimizer(optimizer, groups), steps_of(len(near), batch)
-            step = Step(near, far, body, head, apart, weight, opt, epochs * steps, batch, seed)
-            run = Run(
-                source=near,
-                held_out=None,
-                step=step,
-                schedule=LambdaLR(opt, lambda step: share(step, epochs * steps, schedule, warmup)),
-                order=torch.Generator().manual_seed(seed),
-                epochs=epochs,
-                steps=steps,
-                history=history,
-                best=Best(model, None),
-                checkpoint=None,
-                lr=lr,
-                watcher=looks_on,
-                settings=settings,
-            )
-            try:
-                with one_thread(near.light):
-                    run.go()
-            except KeyboardInterrupt:  # the norms must not be left half of one domain, half of the other
-                _settle(model, kept.valid)
-                raise
+    history, looks_on, step, steps = History(), watcher(progress), None, 1
+    with recorded(history, epochs, device, seed) as recorder:
+        kept = keep_prefix(model, source, target, epochs=epochs, progress=looks_on.show)
+        history.keeping = kept.line
+        near = _batches(model, kept.train, kept.train is not source)
+        far = _batches(model, kept.valid, kept.valid is not target)
+        body, head = _parted(near.run, stage)
+        apart = _method(method, near, body)
+        extra = list(apart.parameters()) if isinstance(apart, nn.Module) else []
+        if extra:
+            groups.append({"params": extra, "lr": lr, "weight_decay": weight_decay, "stage": "domain head"})
+        opt, steps = made_optimizer(optimizer, groups), steps_of(len(near), batch)
+        step = Step(near, far, body, head, apart, weight, opt, epochs * steps, batch, seed)
+        run = Run(
+            source=near,
+            held_out=None,
+            step=step,
+            steps=steps,
+            history=history,
+            best=Best(model, None),
+            watcher=looks_on,
+            settings=settings,
+        )
+        try:
+            recorder.go(run)
+        except KeyboardInterrupt:  # the norms must not be left half of one domain, half of the other
             _settle(model, kept.valid)
-    except KeyboardInterrupt:
-        history.interrupted, history.note = True, where_stopped(history, epochs, run)
-        note_interrupt()
-        print(history.note)
-    finally:
-        history.seconds, history.memory = cost.seconds, cost.memory
-        for row, seen in zip(history.rows, _epochs(step, steps), strict=False):
-            seconds = row.pop("seconds")
-            row |= {"apart": sum(seen) / len(seen), "seconds": seconds}
+            raise
+        finally:
+            for row, seen in zip(history.rows, _epochs(step, steps), strict=False):
+                seconds = row.pop("seconds")
+                row |= {"apart": sum(seen) / len(seen), "seconds": seconds}
+        _settle(model, kept.valid)
     return history
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import torch
-from torch.optim.lr_scheduler import LambdaLR
 
 from tlcourse.errors import CourseError, UnknownName, whole_number
-from tlcourse.features.modes import model_device, seeded
+from tlcourse.features.modes import model_device
 from tlcourse.freezing import parameter_groups
-from tlcourse.hardware import Cost, measured, one_thread, reusing_memory
+from tlcourse.hardware import reusing_memory
 from tlcourse.multitask.gradnorm import GradNorm
 from tlcourse.multitask.history import TaskHistory
 from tlcourse.multitask.labels import TaskData
@@ -21,10 +20,10 @@ from tlcourse.multitask.similarity import check_shared
 from tlcourse.multitask.step import TaskRun, TaskStep
 from tlcourse.multitask.weighting import DWA, Equal, Uncertainty
 from tlcourse.training.best import Best
-from tlcourse.training.history import note_interrupt
 from tlcourse.training.keeping import keep_prefix
-from tlcourse.training.loop import made_optimizer, where_stopped
-from tlcourse.training.schedules import check_schedule, share, steps_of
+from tlcourse.training.loop import check_optimizer, made_optimizer
+from tlcourse.training.recorded import recorded
+from tlcourse.training.schedules import check_schedule, steps_of
 from tlcourse.training.source import Source, check_data
 from tlcourse.training.watch import Bar, Watcher
 
@@ -56,8 +55,8 @@ def fit_tasks(
 ) -> TaskHistory:
     """Train the stages of a multi-task network that are not frozen, on all its tasks at once, in place.
 
-    As in `fit`, what the frozen first stages give is computed once and kept where that pays. A task that has no label
-    in a batch adds nothing to that step. It computes in float32.
+    As in `fit`, what the frozen first stages give is computed once and kept where that pays, and the model comes
+    back in evaluation mode. A task that has no label in a batch adds nothing to that step. It computes in float32.
 
     Arguments:
         model: a `MultiTask` network, frozen as far as you like.
@@ -103,42 +102,33 @@ def fit_tasks(
     unlabelled = int((~some).sum())
     train = train if not unlabelled else train[some]
     history = TaskHistory(tasks=objectives.tasks, metrics=objectives.names(), weighting=weighting.name)
-    looks_on, cost, run = Watcher() if progress is False else Bar(progress), Cost(), None
-    try:
-        with measured(device) as cost, seeded(seed, device):
-            held = None if valid is None else valid.data
-            kept = keep_prefix(model, train.data, held, epochs=epochs, keep=keep, progress=looks_on.show)
-            history.keeping = kept.line
-            source = Source(model, kept.train, training=True, made_now=kept.train is not train.data)
-            steps, opt = steps_of(len(source), batch), made_optimizer(optimizer, groups)
-            weighting.start(objectives.tasks, shared, last_shared(model), own, device)
-            run = TaskRun(
-                source=source,
-                held_out=None if valid is None else Source(model, kept.valid, True, made_now=kept.valid is not held),
-                step=TaskStep(source, train, objectives, opt, weighting),
-                schedule=LambdaLR(opt, lambda step: share(step, epochs * steps, schedule, warmup)),
-                order=torch.Generator().manual_seed(seed),
-                epochs=epochs,
-                steps=steps,
-                history=history,
-                best=Best(model, patience),
-                checkpoint=None,
-                lr=lr,
-                watcher=looks_on,
-                settings={"epochs": epochs, "lr": lr, "batch": batch, "weighting": weighting.name, "seed": seed},
-                valid=valid,
-                objectives=objectives,
-            )
-            with one_thread(source.light):
-                run.go()
-            left_out = f"{unlabelled} items have no label of any task and were left out." if unlabelled else ""
-            history.note = " ".join(filter(None, [*run.best.restore(), left_out]))
-    except KeyboardInterrupt:
-        history.interrupted, history.note = True, where_stopped(history, epochs, run)
-        note_interrupt()
-        print(history.note)
-    finally:
-        history.seconds, history.memory = history.seconds + cost.seconds, cost.memory
+    looks_on = Watcher() if progress is False else Bar(progress)
+    settings = {
+        "epochs": epochs, "lr": lr, "batch": batch, "weighting": weighting.name, "schedule": schedule, "warmup": warmup,
+        "seed": seed,
+    }  # fmt: skip
+    with recorded(history, epochs, device, seed) as recorder:
+        held = None if valid is None else valid.data
+        kept = keep_prefix(model, train.data, held, epochs=epochs, keep=keep, progress=looks_on.show)
+        history.keeping = kept.line
+        source = Source(model, kept.train, training=True, made_now=kept.train is not train.data)
+        opt = made_optimizer(optimizer, groups)
+        weighting.start(objectives.tasks, shared, last_shared(model), own, device)
+        run = TaskRun(
+            source=source,
+            held_out=None if valid is None else Source(model, kept.valid, True, made_now=kept.valid is not held),
+            step=TaskStep(source, train, objectives, opt, weighting),
+            steps=steps_of(len(source), batch),
+            history=history,
+            best=Best(model, patience),
+            watcher=looks_on,
+            settings=settings,
+            valid=valid,
+            objectives=objectives,
+        )
+        recorder.go(run)
+        left_out = f"{unlabelled} items have no label of any task and were left out." if unlabelled else ""
+        history.note = " ".join(filter(None, [*run.best.restore(), left_out]))
     return history
 
 
@@ -148,6 +138,8 @@ def made_weighting(weighting: str | Equal) -> Equal:
     >>> made_weighting("dwa").temperature
     2.0
     """
+    if isinstance(weighting, type) and issubclass(weighting, Equal):  # GradNorm for GradNorm()
+        weighting = weighting()
     if isinstance(weighting, Equal):
         return weighting
     if not isinstance(weighting, str) or weighting not in WEIGHTINGS:
@@ -160,12 +152,7 @@ def _checked(model, train, valid, losses, metrics, optimizer, patience, keep, pr
         raise CourseError(f"keep={keep!r} will not do.", do="Choose keep=True or keep=False, or leave it out.")
     if progress not in (None, True, False):
         raise CourseError(f"progress={progress!r} will not do.", do="Choose True or False, or leave it out.")
-    if not callable(optimizer):
-        raise CourseError(
-            f"optimizer={optimizer!r} is not a torch optimizer class.",
-            why="fit_tasks makes the optimizer itself, from what trains now.",
-            do="Pass the class, e.g. optimizer=torch.optim.SGD.",
-        )
+    check_optimizer(optimizer)
     objectives = Objectives(model.tasks, train, losses, metrics)
     check_data(model, train.data)
     if valid is not None:

@@ -14,7 +14,7 @@ from tlcourse.errors import CourseError, real_number, whole_number
 from tlcourse.features.modes import model_device, seeded
 from tlcourse.freezing import parameter_groups
 from tlcourse.hardware import one_thread, reusing_memory
-from tlcourse.training.loop import made_optimizer
+from tlcourse.training.loop import check_optimizer, made_optimizer
 from tlcourse.training.objective import Objective
 from tlcourse.training.precision import Precision
 from tlcourse.training.schedules import batches, steps_of
@@ -124,8 +124,7 @@ def range_test(
     low, high = real_number("low", low), real_number("high", high)
     if not 0 < low < high:
         raise CourseError(f"low={low:g} and high={high:g} are no range.", do="Let low be above 0, and high above low.")
-    if not callable(optimizer):
-        raise CourseError(f"optimizer={optimizer!r} is not a torch optimizer class.", do="Pass e.g. torch.optim.SGD.")
+    check_optimizer(optimizer)
     check_data(model, data)
     groups = parameter_groups(model, low, decay=decay)
     device, growth = model_device(model), (high / low) ** (1 / (steps - 1))
@@ -135,7 +134,7 @@ def range_test(
         small = len({group["stage"] for group in groups}) == 1
         step = Step(source, source.run, Objective(data), made, Precision("auto", device, small), Team(device))
         source.train(True)
-        with one_thread(source.light):
+        with one_thread(source.light(batch)):
             return _run(step, made, growth, steps, _endless(source, batch, seed))
 
 

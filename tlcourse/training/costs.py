@@ -109,7 +109,7 @@ def cost(
             boundary = decide(model, data, epochs=epochs, keep=keep).boundary
             once, kept, source = _once(model, data, boundary, batch, tries)
         steps = steps_of(len(data), batch)
-        with one_thread(source.light):
+        with one_thread(source.light(batch)):
             epoch = steps * _one_step(source, groups, min(batch, len(source)), tries)
     return Prediction(trainable, once, epoch, used.memory + kept, boundary, kept, steps)
 

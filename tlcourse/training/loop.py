@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from contextlib import suppress
 
 import torch
 from torch import nn
-from torch.optim.lr_scheduler import LambdaLR
 
 from tlcourse.errors import CourseError, whole_number
-from tlcourse.features.modes import model_device, seeded
+from tlcourse.features.modes import model_device
 from tlcourse.freezing import parameter_groups
-from tlcourse.hardware import Cost, measured, one_thread, reusing_memory
+from tlcourse.hardware import reusing_memory
 from tlcourse.training.best import Best
 from tlcourse.training.checkpoint import Checkpoint
 from tlcourse.training.diagnosis import remarks
-from tlcourse.training.history import History, note_interrupt
+from tlcourse.training.history import History
 from tlcourse.training.keeping import keep_prefix
 from tlcourse.training.objective import Objective
 from tlcourse.training.precision import Precision
+from tlcourse.training.recorded import recorded
 from tlcourse.training.run import Run
-from tlcourse.training.schedules import check_schedule, share, steps_of
+from tlcourse.training.schedules import check_schedule, steps_of
 from tlcourse.training.source import Source, check_data
 from tlcourse.training.step import Step
 from tlcourse.training.team import Team
@@ -59,7 +58,7 @@ def fit(
     seed: int = 0,
     progress: bool | Watcher | None = None,
 ) -> History:
-    """Train the stages that are not frozen, in place.
+    """Train the stages that are not frozen, in place; the model comes back in evaluation mode.
 
     What the frozen first stages give is computed once and kept, where that pays; the history says so. The result is
     the same as without. Under `accelerate launch` several processes share each batch, with the same result as one; only
@@ -117,51 +116,36 @@ def fit(
     }  # fmt: skip
     precision = Precision(precision, device, small=len({group["stage"] for group in groups}) == 1)
     saved = None if checkpoint is None else Checkpoint(checkpoint, model, settings, train, valid)
-    team, history, cost, run = Team(device), History(), Cost(), None
+    team, history = Team(device), History()
     looks_on = watcher(progress, team.leads)
-    try:
-        with measured(device) as cost, seeded(seed, device):
-            with team.first():
-                kept = keep_prefix(
-                    model, train, valid,
-                    epochs=epochs, augment=augment, views=views, mix=mix, keep=keep, progress=looks_on.show,
-                )  # fmt: skip
-            history.keeping = kept.line
-            made = kept.train is not train
-            source = Source(model, kept.train, training=True, augment=None if made else augment, made_now=made)
-            steps = max(1, min(steps_of(len(source), batch), len(source) // team.size))
-            opt = made_optimizer(optimizer, groups)
-            behind = torch.compile(source.run) if compile else source.run
-            run = Run(
-                source=source,
-                held_out=_held_out(model, valid, kept.valid),
-                step=Step(source, team.wrap(behind), objective, opt, precision, team),
-                schedule=LambdaLR(opt, lambda step: share(step, epochs * steps, schedule, warmup)),
-                order=torch.Generator().manual_seed(seed),
-                epochs=epochs,
-                steps=steps,
-                history=history,
-                best=Best(model, patience),
-                checkpoint=saved,
-                lr=lr,
-                watcher=looks_on,
-                settings=settings,
-                writes=team.leads,
-            )
-            run.resume()
-            with one_thread(source.light):
-                run.go()
-            said = [*run.best.restore(), *remarks(source, history, lr, loss is None and penalty is None)]
-            if run.step.parts > 1:
-                said.append("The device's memory was too small for a batch, so each went through in two halves.")
-            history.note = " ".join(said)
-    except KeyboardInterrupt:
-        history.interrupted, history.note = True, where_stopped(history, epochs, run)
-        note_interrupt()
-        with suppress(Exception):  # in a thread whose way to the page is gone, see TrainingMonitor.send_state
-            print(history.note)
-    finally:
-        history.seconds, history.memory = history.seconds + cost.seconds, cost.memory
+    with recorded(history, epochs, device, seed) as recorder:
+        with team.first():
+            kept = keep_prefix(
+                model, train, valid,
+                epochs=epochs, augment=augment, views=views, mix=mix, keep=keep, progress=looks_on.show,
+            )  # fmt: skip
+        history.keeping = kept.line
+        made = kept.train is not train
+        source = Source(model, kept.train, training=True, augment=None if made else augment, made_now=made)
+        opt, behind = made_optimizer(optimizer, groups), torch.compile(source.run) if compile else source.run
+        run = Run(
+            source=source,
+            held_out=_held_out(model, valid, kept.valid),
+            step=Step(source, team.wrap(behind), objective, opt, precision, team),
+            steps=max(1, min(steps_of(len(source), batch), len(source) // team.size)),
+            history=history,
+            best=Best(model, patience),
+            watcher=looks_on,
+            settings=settings,
+            checkpoint=saved,
+            writes=team.leads,
+        )
+        run.resume()
+        recorder.go(run)
+        said = [*run.best.restore(), *remarks(source, history, lr, loss is None and penalty is None)]
+        if run.step.parts > 1:
+            said.append("The device's memory was too small for a batch, so each went through in two halves.")
+        history.note = " ".join(said)
     return history
 
 
@@ -169,14 +153,14 @@ def _held_out(model: nn.Module, valid, kept) -> Source | None:
     return None if valid is None else Source(model, kept, training=True, made_now=kept is not valid)
 
 
-def where_stopped(history: History, epochs: int, run: Run | None) -> str:
-    """How far an interrupted run had come, for its note."""
-    if run is None:
-        return "Interrupted before the first step, while the frozen stages were computed. The model is as it was."
-    where = f"in epoch {len(history) + 1} of {epochs}, after {run.done} of its {run.steps} batches"
-    if len(history) == epochs:
-        where = "after the last epoch"
-    return f"Interrupted {where}. The model keeps what it has learned so far."
+def check_optimizer(optimizer) -> None:
+    """Say so when something cannot make an optimizer."""
+    if not callable(optimizer):
+        raise CourseError(
+            f"optimizer={optimizer!r} is not a torch optimizer class.",
+            why="It is made anew for each run, from what trains then.",
+            do="Pass the class, e.g. optimizer=torch.optim.SGD.",
+        )
 
 
 def made_optimizer(optimizer: Callable, groups: list[dict]) -> torch.optim.Optimizer:
@@ -196,12 +180,7 @@ def _check(model, optimizer, train, valid, patience, views, augment, mix, keep, 
             f"augment={augment!r} is no function.",
             do="Pass a map of uint8 images, e.g. augment=torchvision.transforms.v2.RandomHorizontalFlip().",
         )
-    if not callable(optimizer):
-        raise CourseError(
-            f"optimizer={optimizer!r} is not a torch optimizer class.",
-            why="fit makes the optimizer itself, from what trains now.",
-            do="Pass the class, e.g. optimizer=torch.optim.SGD.",
-        )
+    check_optimizer(optimizer)
     theirs = {id(p) for p in getattr(penalty, "pulls", ())}
     if theirs and theirs.isdisjoint(map(id, model.parameters())):
         raise CourseError(

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 
 import torch
 from torch.nn import functional as F
+from torch.optim.lr_scheduler import LambdaLR
 
 from tlcourse.training.best import Best
 from tlcourse.training.checkpoint import Checkpoint
 from tlcourse.training.diagnosis import diverged
 from tlcourse.training.evaluation import predicted
 from tlcourse.training.history import History
-from tlcourse.training.schedules import batches
+from tlcourse.training.schedules import batches, share
 from tlcourse.training.source import Source
 from tlcourse.training.step import Step
 from tlcourse.training.watch import Watcher, stops_between_batches
@@ -27,32 +28,32 @@ class Run:
     Arguments:
         source, held_out: what is trained on, and what is scored after each epoch (or None).
         step: trains on one batch.
-        schedule: torch's scheduler, told after each batch.
-        order: draws the order of the items.
-        epochs, steps: how many passes, of how many batches.
+        steps: how many batches a pass has.
         history, best, checkpoint: what is written down.
-        lr: for what a learner is told when the loss is no number.
         watcher: is told how it goes, and may ask for a stop after a batch.
-        settings: what the run is made with, for the watcher.
+        settings: what the run is made with. `epochs`, `lr`, `schedule`, `warmup` and `seed` are read here; the watcher
+            sees them all.
         writes: whether this process writes the checkpoint.
     """
 
     source: Source
     held_out: Source | None
     step: Step
-    schedule: torch.optim.lr_scheduler.LRScheduler
-    order: torch.Generator
-    epochs: int
     steps: int
     history: History
     best: Best
-    checkpoint: Checkpoint | None
-    lr: float
     watcher: Watcher
     settings: dict
+    checkpoint: Checkpoint | None = None
     writes: bool = True
     done: int = 0
     began: float = field(default_factory=time.perf_counter)
+
+    def __post_init__(self):
+        self.epochs, self.lr = self.settings["epochs"], self.settings["lr"]
+        self.order = torch.Generator().manual_seed(self.settings["seed"])
+        whole, (kind, warmup) = self.epochs * self.steps, (self.settings[name] for name in ("schedule", "warmup"))
+        self.schedule = LambdaLR(self.step.optimizer, lambda step: share(step, whole, kind, warmup))
 
     def go(self) -> None:
         """Train to the end, or to a stop, from where the history stands."""

@@ -63,11 +63,16 @@ class Source:
     def __len__(self) -> int:
         return len(self.data)
 
-    @property
-    def light(self) -> bool:
-        """Whether a batch is a few vectors on a processor: too little work to share among threads."""
-        kept = isinstance(self.data, Features) and self.device.type == "cpu"
-        return kept and self.data.x.ndim - (self.data.views > 1) == 2
+    def light(self, batch: int) -> bool:
+        """Whether a batch is too little work to share among threads: they would mostly wait for each other.
+
+        That is so for vectors on a processor, and for maps that few weights read: under 1e8 multiplications a batch.
+        """
+        if not isinstance(self.data, Features) or self.device.type != "cpu":
+            return False
+        shape = self.data.x.shape[1 + (self.data.views > 1) :]
+        weights = sum(p.numel() for p in self.run.parameters())
+        return len(shape) == 1 or (len(shape) == 3 and weights * shape[1] * shape[2] * batch < 1e8)
 
     def train(self, mode: bool) -> None:
         """Training or evaluation mode of what runs, also of what a set_stages chain holds beside the model."""
@@ -123,7 +128,7 @@ def check_data(model: nn.Module, data) -> None:
         )
     if not len(data):
         raise CourseError("The data are empty.", do="Check how they were split or selected.")
-    named = tuple(getattr(model, "classes", ()))
+    named = tuple(getattr(model, "classes", None) or ())
     if named != tuple(data.classes) and sorted(named) == sorted(data.classes):
         raise CourseError(
             f"The model counts the classes as {', '.join(named)}, the data as {', '.join(data.classes)}.",
