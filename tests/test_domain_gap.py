@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from tlcourse import CourseError, domain_gap
+from tlcourse.adaptation.gap import _dealt
 from tlcourse.features import Features
 
 
@@ -108,3 +109,15 @@ def test_fewer_items_than_folds():
 def test_what_cannot_be_measured_is_told(call, words):
     with pytest.raises(CourseError, match=words):
         call(cloud())
+
+
+def test_copies_are_dealt_out_together_and_each_domain_evenly():
+    domain = np.repeat([0, 1], [30, 24])
+    same = np.concatenate([np.repeat(np.arange(10), 3), np.arange(8, 32)])  # items 8 and 9 lie in both domains
+    fold = _dealt(domain, same, 5, seed=0)
+    assert all(len(set(fold[same == one])) == 1 for one in np.unique(same))
+    for number in (0, 1):
+        assert np.ptp(np.bincount(fold[domain == number], minlength=5)) <= 6
+    assert np.array_equal(fold, _dealt(domain, same, 5, seed=0)) and not np.array_equal(
+        fold, _dealt(domain, same, 5, 1)
+    )

@@ -13,9 +13,9 @@ from scipy import stats
 from small_nets import image_net, images
 from torchvision.transforms import v2
 
-from tlcourse import CourseError, extract, knn_probe, linear_probe
+from tlcourse import CourseError, extract, hardware, knn_probe, linear_probe
 from tlcourse.features import Features, Result, interval, wilson
-from tlcourse.hardware import measured, progress_bar
+from tlcourse.hardware import measured, one_blas_thread, progress_bar
 
 CLASSES = ("low", "high")
 
@@ -205,3 +205,23 @@ def test_a_bar_is_silent_where_nobody_looks(capsys, monkeypatch):
     bar.delay = 0
     list(bar)
     assert "counting: " in capsys.readouterr().err
+
+
+def test_one_thread_for_the_linear_algebra_and_as_many_as_before_behind_it(monkeypatch):
+    from threadpoolctl import threadpool_info, threadpool_limits
+
+    def most():
+        return max(pool["num_threads"] for pool in threadpool_info())
+
+    with threadpool_limits(2):
+        before = most()
+        with pytest.raises(ZeroDivisionError), one_blas_thread():
+            assert most() == 1
+            raise ZeroDivisionError
+        assert most() == before
+    looked = hardware._libraries[1]
+    one_blas_thread().__exit__(None, None, None)
+    assert hardware._libraries[1] is looked, "looked for once, as long as nothing is imported"
+    monkeypatch.setitem(sys.modules, "a_library_more", sys)
+    one_blas_thread().__exit__(None, None, None)
+    assert hardware._libraries[1] is not looked

@@ -133,6 +133,24 @@ def one_thread(wanted: bool = True):
         torch.set_num_threads(before)
 
 
+def one_blas_thread():
+    """A context in which numpy, scipy and scikit-learn compute on one thread.
+
+    `threadpoolctl.threadpool_limits(1)` does the same, and looks for the libraries anew each time: five milliseconds,
+    as long as a small fit. Here they are looked for when something was imported since the last time.
+
+    >>> with one_blas_thread():
+    ...     pass
+    """
+    global _libraries
+    if _libraries is None or _libraries[0] != len(sys.modules):
+        from threadpoolctl import ThreadpoolController
+
+        found = ThreadpoolController()
+        _libraries = len(sys.modules), found
+    return _libraries[1].limit(limits=1)
+
+
 @contextmanager
 def reused_memory():
     """Large blocks of memory are used again inside the block, and given back to the system when it ends.
@@ -178,6 +196,7 @@ def reusing_memory(function):
     return inner
 
 
+_libraries = None  # how many modules there were when they were looked for, and what was found
 _inside = 0
 _M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD = -3, -1  # from its malloc.h
 

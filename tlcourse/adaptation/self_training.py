@@ -11,6 +11,7 @@ from torch import nn
 from tlcourse.adaptation.clouds import blind, clouds, points
 from tlcourse.errors import CourseError, real_number, whole_number
 from tlcourse.features import Features
+from tlcourse.hardware import one_thread
 from tlcourse.optimization.heads import Head, best_head
 from tlcourse.training.evaluation import predicted
 from tlcourse.training.source import Source
@@ -99,18 +100,19 @@ def self_train(labelled: Features, unlabelled: Features, *, rounds: int = 5, dec
     if labelled.y is None:
         raise CourseError("The labelled items have no labels.", do="Pass the features with labels first.")
     clouds(*points(labelled, unlabelled))  # says so when the two do not go together
-    head = best_head(labelled, decay=decay)
-    for number in range(1, rounds + 1):
-        guessed = pseudo_label(head, unlabelled, share=number / rounds)
-        both = replace(
-            labelled,
-            x=torch.cat([labelled.x.float(), guessed.x.float()]),
-            y=torch.cat([labelled.y, guessed.y]),
-            ids=labelled.ids + guessed.ids,
-            lengths=None,
-        )
-        weights = torch.cat([torch.full((len(part),), 0.5 / len(part)) for part in (labelled, guessed)])
-        head = best_head(both, weights, decay=decay)
+    with one_thread():  # many small steps, in which two threads would mostly wait for each other
+        head = best_head(labelled, decay=decay)
+        for number in range(1, rounds + 1):
+            guessed = pseudo_label(head, unlabelled, share=number / rounds)
+            both = replace(
+                labelled,
+                x=torch.cat([labelled.x.float(), guessed.x.float()]),
+                y=torch.cat([labelled.y, guessed.y]),
+                ids=labelled.ids + guessed.ids,
+                lengths=None,
+            )
+            weights = torch.cat([torch.full((len(part),), 0.5 / len(part)) for part in (labelled, guessed)])
+            head = best_head(both, weights, decay=decay)
     return head
 
 

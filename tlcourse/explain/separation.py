@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tlcourse.errors import CourseError, whole_number
+from tlcourse.hardware import one_blas_thread
 
 
 def neighbours_agree(x, y, *, k: int = 5, apart=None) -> float:
@@ -46,10 +47,9 @@ def neighbours_agree(x, y, *, k: int = 5, apart=None) -> float:
 
 def _right(x, asking, y, true, k: int, itself: bool) -> np.ndarray:
     from sklearn.neighbors import NearestNeighbors
-    from threadpoolctl import threadpool_limits
 
     k = min(k, len(x) - itself)
-    with threadpool_limits(1):
+    with one_blas_thread():
         search = NearestNeighbors(n_neighbors=k, metric="cosine", algorithm="brute").fit(x)
         far, who = search.kneighbors(None if itself else asking)  # None: each is asked without itself
     votes = np.zeros((len(asking), int(y.max()) + 1))

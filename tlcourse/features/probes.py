@@ -5,12 +5,11 @@ from __future__ import annotations
 import warnings
 
 import torch
-from threadpoolctl import threadpool_limits
 
 from tlcourse.errors import CourseError
 from tlcourse.features.kept import Features
 from tlcourse.features.results import Result
-from tlcourse.hardware import measured
+from tlcourse.hardware import measured, one_blas_thread
 
 
 def linear_probe(train: Features, test: Features, *, C: float | None = 1.0, seed: int = 0) -> Result:
@@ -143,7 +142,7 @@ def _score(probe, train: Features, test: Features, note: str) -> Result:
     if chosen and train.views > 1:
         more["groups"] = torch.arange(len(train)).repeat_interleave(train.views).numpy()
     # one thread: such small problems only lose by more, and lose badly when the other core is busy
-    with measured() as cost, threadpool_limits(1), warnings.catch_warnings():
+    with measured() as cost, one_blas_thread(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="lbfgs failed to converge")  # close enough to compare stages
         probe.fit(x.numpy(), y.numpy(), **more)
         predictions = probe.predict(x_test.numpy())

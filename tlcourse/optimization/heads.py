@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from tlcourse.errors import CourseError
 from tlcourse.features import Features, Result
+from tlcourse.hardware import one_blas_thread
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +41,8 @@ class Head:
 
     def logits(self, x: torch.Tensor) -> torch.Tensor:
         """Logits `[n, classes]`, float64, of features `[n, d]`."""
-        return (x.double() - self.centre) / self.scale @ self.weight.T + self.bias
+        weight = self.weight.T / self.scale  # a few rows are moved and divided, instead of every item
+        return x.double() @ weight + (self.bias - self.centre @ weight)
 
     def score(self, data: Features) -> Result:
         """Accuracy and mean cross-entropy on features."""
@@ -51,9 +53,11 @@ class Head:
 
 def scaling(data: Features) -> tuple[torch.Tensor, float]:
     """The features' mean `[d]` and the one spread common to all of them, in float64."""
-    x = data.flat()[0].double()
-    centre = x.mean(0)
-    return centre, float(((x - centre) ** 2).mean().sqrt()) or 1.0
+    return _scaling(data.flat()[0].double())
+
+
+def _scaling(x: torch.Tensor) -> tuple[torch.Tensor, float]:
+    return x.mean(0), float(x.var(0, correction=0).mean().sqrt()) or 1.0
 
 
 def best_head(data: Features, weights=None, *, decay: float = 0.5, scaled=None) -> Head:
@@ -77,7 +81,6 @@ def best_head(data: Features, weights=None, *, decay: float = 0.5, scaled=None) 
     Chapter 02.
     """
     from sklearn.linear_model import LogisticRegression
-    from threadpoolctl import threadpool_limits
 
     if isinstance(decay, bool) or not isinstance(decay, Real) or not 0 < decay < math.inf:
         raise CourseError(f"decay={decay!r} will not do.", do="Choose a number above 0.")
@@ -88,14 +91,15 @@ def best_head(data: Features, weights=None, *, decay: float = 0.5, scaled=None) 
             f"There is no item of {', '.join(data.classes[i] for i in missing)} to learn from.",
             do="Take some of every class, e.g. with features.shots(4).",
         )
-    centre, scale = scaling(data) if scaled is None else scaled
+    x = x.double()
+    centre, scale = _scaling(x) if scaled is None else scaled
     weights = torch.full((len(y),), 1 / len(y)) if weights is None else weights
     # with two classes scikit-learn has one vector w, the difference of our two rows, whose squares add up to |w|²/2
     two = len(data.classes) == 2
     learner = LogisticRegression(C=(2 if two else 1) / decay, tol=1e-7, max_iter=2000)
-    with threadpool_limits(1), warnings.catch_warnings():
+    with one_blas_thread(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="lbfgs failed to converge")  # at the end of what float64 can tell
-        learner.fit(((x.double() - centre) / scale).numpy(), y.numpy(), sample_weight=weights.numpy())
+        learner.fit(((x - centre) / scale).numpy(), y.numpy(), sample_weight=weights.numpy())
     weight, bias = torch.from_numpy(learner.coef_).double(), torch.from_numpy(learner.intercept_).double()
     if two:
         weight, bias = torch.cat([-weight / 2, weight / 2]), torch.cat([-bias / 2, bias / 2])

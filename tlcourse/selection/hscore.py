@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from tlcourse.errors import CourseError
 from tlcourse.features import Features
+from tlcourse.hardware import one_blas_thread
 from tlcourse.selection.items import vectors
 
 
@@ -45,7 +45,7 @@ def h_score(features: Features, *, shrinkage: bool = True) -> float:
     n, d = x.shape
     sizes = np.bincount(y)
     means = np.stack([x[y == c].mean(0) for c in range(len(sizes))]) * np.sqrt(sizes / n)[:, None]
-    with threadpool_limits(1):
+    with one_blas_thread():
         if not shrinkage:
             return _exact(x, means)
         a = float(ledoit_wolf_shrinkage(x, assume_centered=True))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from tlcourse.errors import CourseError
 from tlcourse.features import Features
+from tlcourse.hardware import one_blas_thread
 from tlcourse.selection.items import vectors
 
 
@@ -39,7 +39,7 @@ def logme(features: Features) -> float:
     You et al. 2021. Chapter 08.
     """
     x, y = vectors(features)
-    with threadpool_limits(1):
+    with one_blas_thread():
         u, s, _ = np.linalg.svd(x, full_matrices=False)
     kept = s > s[0] * max(x.shape) * np.finfo(np.float64).eps
     u, squares, n = u[:, kept], s[kept] ** 2, len(y)
