@@ -23,21 +23,23 @@ def entries(repository):
 
 
 def chapters(repository):
-    return {path.name[:2]: path.read_text(encoding="utf-8") for path in sorted((repository / "chapters").glob("*.md"))}
+    """Number -> text: "05", or "06-1" of a chapter that has parts."""
+    paths = sorted((repository / "chapters").glob("*.md"))
+    return {re.match(r"\d\d(-\d)?", path.name)[0]: path.read_text(encoding="utf-8") for path in paths}
 
 
 def test_each_entry_is_one_or_two_sentences_and_says_where_it_is_met(entries):
     assert len(entries) > 25 and list(entries) == sorted(entries, key=str.lower)
     for term, text in entries.items():
         definition, met, where = text.partition("Met in ")
-        assert met and re.match(r"\[chapter \d\d\]\(notebooks/[\w-]+\.ipynb\)", where), term
+        assert met and re.match(r"\[chapter \d\d(-\d)?\]\(notebooks/[\w-]+\.ipynb\)", where), term
         assert 1 <= len(re.findall(r"[.?](?:\s|$)", definition)) <= 2, f"{term}: {definition}"
 
 
 def test_the_chapter_that_an_entry_names_has_the_term(repository, entries):
     texts = chapters(repository)
     for term, text in entries.items():
-        number, path = re.search(r"Met in \[chapter (\d\d)\]\(([^)]+)\)", text).groups()
+        number, path = re.search(r"Met in \[chapter (\d\d(?:-\d)?)\]\(([^)]+)\)", text).groups()
         assert (repository / path).is_file() and path.startswith(f"notebooks/{number}"), term
         words = term.lower().removesuffix(" transfer").split()
         assert all(word.rstrip("s") in texts[number].lower() for word in words), f"chapter {number} has no {term!r}"

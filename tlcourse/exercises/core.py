@@ -205,9 +205,18 @@ class Quiz:
 
 
 def as_html(text: str) -> str:
-    """Plain text, escaped, with `code` between backticks set as code."""
+    """Plain text, escaped, with `code` between backticks set as code, and *words* between stars, outside of it, as stress.
+
+    >>> as_html("Not `a * b * c`, but *the* product.")
+    'Not <code>a * b * c</code>, but <em>the</em> product.'
+    """
+
+    def set_(found: re.Match) -> str:
+        code, stressed = found.groups()
+        return f"<code>{code}</code>" if code else f"<em>{stressed}</em>"
+
     parts = escape(text).split("\n\n")
-    return "<br>".join(re.sub(r"`([^`]+)`", r"<code>\1</code>", part) for part in parts)
+    return "<br>".join(re.sub(r"`([^`]+)`|(?<![\w*])\*(\w[^*`]*?)\*(?![\w*])", set_, part) for part in parts)
 
 
 def _block(code: str) -> str:
