@@ -205,7 +205,7 @@ class Quiz:
 
 
 def as_html(text: str) -> str:
-    """Plain text, escaped, with `code` between backticks set as code, and *words* between stars, outside of it, as stress.
+    """Plain text, escaped; `code` between backticks is set as code, and *words* between stars outside of it as stress.
 
     >>> as_html("Not `a * b * c`, but *the* product.")
     'Not <code>a * b * c</code>, but <em>the</em> product.'
