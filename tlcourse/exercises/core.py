@@ -29,7 +29,7 @@ class Reply:
 
     Arguments:
         state: `"not attempted"`, `"not yet"`, `"right"`, `"error"`, `"hint"` or `"solution"`.
-        text: what to read; `code` stands between backticks.
+        text: what to read; `code` stands between backticks, emphasis between *stars*.
         title: first words; by default they follow from the state.
         code: a block of code to show.
 
@@ -205,9 +205,16 @@ class Quiz:
 
 
 def as_html(text: str) -> str:
-    """Plain text, escaped, with `code` between backticks set as code."""
-    parts = escape(text).split("\n\n")
-    return "<br>".join(re.sub(r"`([^`]+)`", r"<code>\1</code>", part) for part in parts)
+    """Plain text, escaped, with `code` between backticks set as code, and *words* between stars as emphasis."""
+    return "<br>".join(_MARKED.sub(_marked, part) for part in escape(text).split("\n\n"))
+
+
+_MARKED = re.compile(r"`(?P<code>[^`]+)`|(?<![\w*)\]])\*(?P<words>[A-Za-z]+(?: [A-Za-z]+)*)\*(?![\w*(\[])")
+
+
+def _marked(found: re.Match) -> str:
+    code, words = found["code"], found["words"]
+    return f"<em>{words}</em>" if code is None else f"<code>{code}</code>"
 
 
 def _block(code: str) -> str:
