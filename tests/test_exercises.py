@@ -260,6 +260,14 @@ def test_everything_shown_is_escaped_and_well_formed():
         assert page.open == [] and not {"script", "b", "img"} & set(page.seen)
 
 
+def test_stars_stand_for_emphasis_on_the_page_but_not_in_code():
+    page = Reply(
+        "not yet", "Off the *original*, not `a *b* c`; 2 * 3 * 4, a*b*c, f(*args) and *two words*."
+    )._repr_html_()
+    assert "<em>original</em>" in page and "<code>a *b* c</code>" in page and "<em>two words</em>" in page
+    assert "2 * 3 * 4, a*b*c, f(*args)" in page and page.count("<em>") == 2
+
+
 @pytest.mark.parametrize("question", EXERCISES, ids=lambda q: q.name)
 def test_the_task_names_what_is_checked(question):
     assert len(question.hints) == 3

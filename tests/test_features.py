@@ -15,7 +15,7 @@ from torchvision.transforms import v2
 
 from tlcourse import CourseError, UnknownName, extract, hardware, load, set_stages, stages
 from tlcourse.datasets import Split
-from tlcourse.features import room
+from tlcourse.features import Features, room
 from tlcourse.models import Tokens
 
 
@@ -309,3 +309,10 @@ def test_a_real_network_at_every_stage():
     names = [name for name, _ in stages(net).named_children()]
     for name, features in extract(net, data, names, batch=4, cache=False).items():
         assert torch.allclose(features.x, by_hand(net, net.transform(data.x), name), atol=1e-4), name
+
+
+def test_features_labels_and_ids_must_be_of_the_same_items():
+    x, y = torch.zeros(4, 2), torch.tensor([0, 1])
+    with pytest.raises(CourseError, match="x has 4, y has 2, ids has 2"):
+        Features(x, y, ("a", "b"), ("low", "high"), "pool")
+    assert Features(x[:2], None, ("a", "b"), ("low", "high"), "pool").y is None

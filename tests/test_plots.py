@@ -290,6 +290,9 @@ def test_bars_compare_two_by_their_ratio():
     alt = plots.bars({"kept": (0.5, 0.4, 0.6), "naive": 60}, xlabel="Seconds", unit="s").alt
     assert alt == "Seconds: kept 0.500 s (0.400 to 0.600), naive 60 s. naive is 120 times kept."
     assert "a −2, b 0" in plots.bars({"a": -2, "b": 0}).alt
+    for values, marks in (({"a": 1, "b": 2}, 0), ({"a": 1, "b": (2, 1, 3)}, 1)):
+        with_interval = [c for c in plots.bars(values).figure.axes[0].collections for _ in c.get_segments()]
+        assert len(with_interval) == marks  # a value without an interval gets no mark of one
 
 
 def test_bars_take_what_repeat_returned_and_shares_stay_within_0_and_1():

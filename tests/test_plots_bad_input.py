@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -33,6 +34,7 @@ def epochs(n):
         (lambda: plots.history(epochs(2).assign(loss=np.nan)), "no loss"),
         (lambda: plots.history(epochs(2), epochs(2), labels=["one"]), "2 labels"),
         (lambda: plots.tasks(epochs(2)), "no history of several tasks"),
+        (lambda: plots.tasks(SimpleNamespace(tasks=("digit",))), "no history of several tasks"),  # such as the network
         (lambda: plots.tasks(TaskHistory(tasks=("digit",))), "no epoch"),
         (lambda: plots.tasks(TaskHistory([{"epoch": 1}], tasks=tuple("abcdefghijklm"))), "13 tasks cannot"),
         (lambda: plots.label_efficiency({}), "no curves"),

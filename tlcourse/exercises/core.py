@@ -29,7 +29,7 @@ class Reply:
 
     Arguments:
         state: `"not attempted"`, `"not yet"`, `"right"`, `"error"`, `"hint"` or `"solution"`.
-        text: what to read; `code` stands between backticks.
+        text: what to read; `code` stands between backticks, emphasis between *stars*.
         title: first words; by default they follow from the state.
         code: a block of code to show.
 
@@ -205,18 +205,20 @@ class Quiz:
 
 
 def as_html(text: str) -> str:
-    """Plain text, escaped; `code` between backticks is set as code, and *words* between stars outside of it as stress.
+    """Plain text, escaped, with `code` between backticks set as code, and *words* between stars as emphasis.
 
     >>> as_html("Not `a * b * c`, but *the* product.")
     'Not <code>a * b * c</code>, but <em>the</em> product.'
     """
+    return "<br>".join(_MARKED.sub(_marked, part) for part in escape(text).split("\n\n"))
 
-    def set_(found: re.Match) -> str:
-        code, stressed = found.groups()
-        return f"<code>{code}</code>" if code else f"<em>{stressed}</em>"
 
-    parts = escape(text).split("\n\n")
-    return "<br>".join(re.sub(r"`([^`]+)`|(?<![\w*])\*(\w[^*`]*?)\*(?![\w*])", set_, part) for part in parts)
+_MARKED = re.compile(r"`(?P<code>[^`]+)`|(?<![\w*)\]])\*(?P<words>[A-Za-z]+(?: [A-Za-z]+)*)\*(?![\w*(\[])")
+
+
+def _marked(found: re.Match) -> str:
+    code, words = found["code"], found["words"]
+    return f"<em>{words}</em>" if code is None else f"<code>{code}</code>"
 
 
 def _block(code: str) -> str:

@@ -154,6 +154,11 @@ def _wrong_masked(got, outputs, y, boxes, digit, box) -> NotYet:
                 for made in parts.values()
             ),
             (
+                lambda: digit + ((outputs["box"] - boxes)[framed].abs().mean() if framed.any() else 0.0),
+                "You took the mean distance of the boxes (`F.l1_loss`), as the chapter does. Here the mean *squared* "
+                "error is asked for: `F.mse_loss`.",
+            ),
+            (
                 lambda: digit + errors[1][framed].sum(1).mean() if framed.any() else digit,
                 "The four errors of a box were added up. Take the mean of all numbers, as `F.mse_loss` does.",
             ),

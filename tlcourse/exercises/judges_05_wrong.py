@@ -64,6 +64,10 @@ LOSS = {
               "return loss + torch.where(framed, square, 0.0).sum() / framed.sum().clamp(min=1)"),
         "its gradient is NaN",
     ),
+    "the distance of the chapter": (
+        _loss(*_MASKS, _DIGIT, _BOX.replace("mse_loss", "l1_loss"), "return loss"),
+        "F.mse_loss",
+    ),
     "no boxes": (_loss(*_MASKS, _DIGIT, "return loss"), "The boxes do not count"),
     "no digits": (_loss(*_MASKS, _BOX, "return loss"), "The digits do not count"),
     "the mean of the tasks": (_loss(*_MASKS, _DIGIT, _BOX, "return loss / 2"), "half of it"),

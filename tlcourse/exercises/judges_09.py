@@ -167,6 +167,11 @@ def prototypes(nearest_prototype) -> None:
             raise NotYet(words)
     given = next(i for i, (mine, ways) in enumerate(told) if not torch.equal(mine, ways["right"]))
     mine, ways = told[given]
+    if strangers := sorted(set(mine.tolist()) - set(ways["right"].tolist()) - set(features(given)[1].tolist())):
+        raise NotYet(
+            f"Your names hold {strangers[0]}, and no labelled item is of that class. The mean of no items is NaN: make "
+            "one mean for each of `labels.unique()`, and return the class, not its place."
+        )
     raise NotYet(
         f"Your names are {mine.tolist()}, where the nearest prototypes say {ways['right'].tolist()}. One mean a class, "
         "then for each new item the distances to all means, and the class of the smallest."

@@ -45,6 +45,10 @@ _MEANS = "means = torch.stack([few[labels == c].mean(0) for c in classes])"
 _FAR = "far = torch.cdist(new, means)"
 
 PROTOTYPES = {
+    "ten classes, as in the chapter": (
+        _named("means = torch.stack([few[labels == c].mean(0) for c in range(10)])", _FAR, "return far.argmin(1)"),
+        "no labelled item is of that class",
+    ),
     "the place": (_named(_MEANS, _FAR, "return far.argmin(1)"), "the place of the nearest mean"),
     "the farthest": (_named(_MEANS, _FAR, "return classes[far.argmax(1)]"), "least like"),
     "the nearest item": (_named("return labels[torch.cdist(new, few).argmin(1)]"), "nearest single item"),

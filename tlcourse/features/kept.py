@@ -8,6 +8,7 @@ from html import escape
 import torch
 
 from tlcourse.datasets import shot_indices
+from tlcourse.errors import CourseError
 from tlcourse.models import Tokens
 
 
@@ -49,6 +50,15 @@ class Features:
     key: str | None = field(default=None, repr=False)
     transform: str = field(default="", repr=False)
     engine: str = field(default="torch", repr=False)
+
+    def __post_init__(self):
+        counts = {name: len(part) for name in ("x", "y", "ids") if (part := getattr(self, name)) is not None}
+        if len(set(counts.values())) > 1:
+            told = ", ".join(f"{name} has {n}" for name, n in counts.items())
+            raise CourseError(
+                f"Features, labels and ids do not belong to the same items: {told}.",
+                do="Choose the same items of each, e.g. Features(x[:100], y[:100], ids[:100], ...).",
+            )
 
     def __len__(self) -> int:
         return len(self.y)

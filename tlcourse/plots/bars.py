@@ -157,7 +157,9 @@ def bars(values, low=None, high=None, *, xlabel: str = "", unit: str = "") -> Pl
         y = np.arange(n)
         ax.barh(y, values, height=0.66, color="#9cc9e6", edgecolor=BLUE)
         if low is not None:
-            ax.errorbar(values, y, xerr=[values - low, high - values], fmt="none", ecolor="#222222", capsize=4, lw=1.3)
+            some = low < high  # a value without an interval gets no mark
+            reach = [(values - low)[some], (high - values)[some]]
+            ax.errorbar(values[some], y[some], xerr=reach, fmt="none", ecolor="#222222", capsize=4, lw=1.3)
         for i in range(n):
             text = number(values[i]) + (f" {unit}" if unit else "")
             if low is not None and low[i] < high[i]:

@@ -31,7 +31,7 @@ def tasks(history) -> Plot:
     Chapter 05.
     """
     names = tuple(getattr(history, "tasks", ()))
-    if not names:
+    if not names or not hasattr(history, "to_frame"):
         raise CourseError(
             "This is no history of several tasks.",
             do="Pass what fit_tasks returned; plots.history draws what fit returned.",
