@@ -58,7 +58,7 @@ def load_dataset(name: str, **options) -> Dataset:
         name: `"faces"`, `"surfaces"`, `"digits"`, `"digits-small"`, `"digit-scenes"`, `"tissue"`,
             `"tissue-masks"`, `"coin-heaps"` or `"sentiment"`.
         options: `domain=` of `"sentiment"`: `"movie"` (the default), `"product"`, `"tweet"` or `"news"`; `seed=` of
-            `"digit-scenes"` and of `"coin-heaps"`: another one puts other things elsewhere, always from the same splits.
+            `"digit-scenes"` and `"coin-heaps"`: another one puts other things elsewhere, always from the same splits.
 
     Returns a `Dataset`, always with the same items in the same order. Raises `UnknownName`.
 
