@@ -7,12 +7,13 @@ from itertools import zip_longest
 import numpy as np
 from matplotlib.colors import to_rgb
 from matplotlib.patheffects import withStroke
+from scipy.ndimage import distance_transform_edt
 
 from tlcourse.errors import CourseError
 from tlcourse.plots.inputs import array, class_names
 from tlcourse.plots.pictures import as_pictures, draw_grid
 from tlcourse.plots.plot import BLUE, GREEN, INK, ORANGE, PURPLE, SKY, VERMILLION, Plot
-from tlcourse.plots.words import counted, listed, percent, shorten
+from tlcourse.plots.words import counted, listed, percent, plain
 
 _COLOURS = np.array([to_rgb(c) for c in (ORANGE, SKY, GREEN, PURPLE, VERMILLION, BLUE)])
 _STRENGTH = 0.5  # of the paint
@@ -25,7 +26,7 @@ def masks(x, true=None, predicted=None, *, objects=False, classes=None, columns=
     Arguments:
         x: a `Split` of images, which brings its masks and class names; a uint8 tensor `[n, 1 or 3, h, w]`; a list.
         true, predicted: whole numbers `[n, h, w]`: a class for each pixel, or an object, with 0 for none.
-        objects: whether the masks number objects; each is painted and gets its number.
+        objects: whether the masks number objects; each is painted, and numbered from left to right.
         classes: names of the pixels' classes; the first one, the ground, is not painted.
         columns: images side by side.
         limit: at most so many images are drawn.
@@ -48,7 +49,7 @@ def masks(x, true=None, predicted=None, *, objects=False, classes=None, columns=
         classes = x.classes if classes is None else classes
         x = x.x
     total, pictures = len(x), as_pictures(x[:limit])
-    names = None if objects else class_names(classes)
+    names = None if objects else tuple(map(plain, class_names(classes)))
     kinds = {what: _numbers(m, total, pictures, what, names) for what, m in (("true", true), ("predicted", predicted))
              if m is not None}  # fmt: skip
     if not kinds:
@@ -94,7 +95,7 @@ def _numbers(values, n: int, pictures, what: str, names) -> list[np.ndarray]:
                 why="" if names is None else "Masks of objects may hold any number.",
                 do="Pass objects=True for objects." if names is not None else "Use 0 for no object.",
             )
-    return found
+    return found if names is not None else [_from_the_left(mask) for mask in found]
 
 
 def _painted(picture: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -113,25 +114,33 @@ def _painted(picture: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 
 def _write(ax, mask: np.ndarray, names) -> None:
-    """The number of each object, or the name of each class, where it is thickest."""
-    from scipy.ndimage import distance_transform_edt
-
+    """The number of each object or class, where it is thickest."""
     numbers = [int(i) for i in np.unique(mask) if i]
-    if len(numbers) > _MANY:
+    if len(numbers) > _MANY or (names is not None and len(names) == 2):  # the caption names a single class
         return
-    for place, i in enumerate(numbers, start=1):
+    for i in numbers:
         depth = distance_transform_edt(np.pad(mask == i, 1))[1:-1, 1:-1]
         y, x = np.unravel_index(depth.argmax(), depth.shape)
-        text = str(place) if names is None else shorten(names[i], 10)
-        middle = min(max(x, 0.02 * mask.shape[1] * len(text)), mask.shape[1] * (1 - 0.02 * len(text)))
-        ax.text(middle, y, text, size=9, ha="center", va="center", color=INK, weight="bold", clip_on=True,
+        ax.text(x, y, str(i), size=9, ha="center", va="center", color=INK, weight="bold", clip_on=True,
                 path_effects=[withStroke(linewidth=2.2, foreground="white")])  # fmt: skip
+
+
+def _from_the_left(mask: np.ndarray) -> np.ndarray:
+    """The same objects, numbered 1, 2, ... from left to right: true and found ones then mostly agree."""
+    numbers, places = np.unique(mask[mask > 0], return_inverse=True)
+    middle = np.bincount(places, np.nonzero(mask)[1]) / np.bincount(places) if len(numbers) else np.zeros(0)
+    out = np.zeros_like(mask)
+    out[mask > 0] = middle.argsort().argsort()[places] + 1
+    return out
 
 
 def _caption(mask: np.ndarray, names) -> str:
     if names is None:
         return str(len(np.unique(mask[mask > 0])))
-    return percent((mask > 0).mean())
+    there = [(i, name) for i, name in enumerate(names) if i and (mask == i).any()]
+    number = len(names) > 2  # then each class has its number in the picture
+    parts = [f"{f'{i} ' if number else ''}{name} {percent((mask == i).mean())}" for i, name in there]
+    return ", ".join(parts) or "ground only"
 
 
 def _tell(pictures, kinds, names, total) -> str:
@@ -141,7 +150,7 @@ def _tell(pictures, kinds, names, total) -> str:
     words += f", each above its {listed(list(kinds))} {'objects' if names is None else 'mask'}. "
     shares = [[_caption(mask, names) for mask in of_one] for of_one in kinds.values()]
     both = [" and ".join(filter(None, pair)) for pair in zip_longest(*shares)]
-    what = "Objects" if names is None else f"Pixels of {listed(names[1:]) or 'no class'}"
+    what = "Objects" if names is None else "Pixels"
     words += f"{what}{', true and predicted' if len(kinds) == 2 else ''}: {'; '.join(both)}."
     if len(kinds) == 2:
         agree = _agreement(kinds, names)
