@@ -15,7 +15,7 @@ from tlcourse.errors import whole_number
 
 SIDE = 128
 COINS = (3, 4, 5, 6, 7)  # in a heap
-COUNTS = {"train": 30, "valid": 10, "test": 20}  # scenes of each number of coins
+COUNTS = {"train": 25, "valid": 8, "test": 16}  # scenes of each number of coins
 SCALES = (0.5, 0.7)  # of the photograph's own size
 OVERLAP = 12  # pixels that a coin may hide of those below it; then it has come near enough
 EDGE = 2  # pixels between a heap and the end of the picture, at least
@@ -24,7 +24,7 @@ CLASSES = tuple(f"{n} coins" for n in COINS)
 
 
 def coin_heaps(seed: int = 0) -> Dataset:
-    """Grey scenes of 128x128 pixels: 30 of each number of coins to train, 10 to choose, 20 to test."""
+    """Grey scenes of 128x128 pixels: 25 of each number of coins to train, 8 to choose, 16 to test."""
     seed, photo = whole_number("seed", seed, 0), coins()
     made = [_split(name, photo, np.random.default_rng([seed, number])) for number, name in enumerate(COUNTS)]
     return Dataset(
