@@ -12,11 +12,22 @@ from tlcourse.errors import CourseError
 from tlcourse.features import Features
 from tlcourse.features.modes import evaluating, model_device
 from tlcourse.segmentation.decoder import MaskDecoder
+from tlcourse.training.best import Best
 from tlcourse.training.diagnosis import diverged
 from tlcourse.training.run import Run
 from tlcourse.training.schedules import batches
 from tlcourse.training.source import spread
 from tlcourse.training.team import Team
+
+
+class BestDecoder(Best):
+    """The weights of the epoch with the lowest validation loss; a decoder is no chain, so all of them are kept."""
+
+    def see(self, epoch: int, loss: float) -> None:
+        self.seen = epoch
+        if self.patience is not None and loss < self.loss:
+            self.epoch, self.loss = epoch, loss
+            self.tensors = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
 
 
 class MapSource:

@@ -13,8 +13,7 @@ from tlcourse.features.modes import evaluating, model_device, seeded
 from tlcourse.hardware import Cost, measured, reusing_memory
 from tlcourse.segmentation.decoder import MaskDecoder
 from tlcourse.segmentation.losses import mask_loss
-from tlcourse.segmentation.step import MapSource, MaskRun, MaskStep
-from tlcourse.training.best import Best
+from tlcourse.segmentation.step import BestDecoder, MapSource, MaskRun, MaskStep
 from tlcourse.training.history import History, note_interrupt
 from tlcourse.training.loop import made_optimizer, where_stopped
 from tlcourse.training.schedules import check_schedule, share, steps_of
@@ -91,7 +90,7 @@ def fit_masks(
                 epochs=epochs,
                 steps=steps,
                 history=history,
-                best=Best(decoder, patience),
+                best=BestDecoder(decoder, patience),
                 checkpoint=None,
                 lr=lr,
                 watcher=looks_on,
