@@ -24,7 +24,7 @@ ORDER = (
     ("exercises",),
     ("widgets",),
     ("plots",),
-    ("optimization", "multitask", "adaptation", "selection", "explain"),
+    ("optimization", "multitask", "segmentation", "adaptation", "selection", "explain"),
     ("training",),
     ("features",),
     ("freezing",),

@@ -101,6 +101,16 @@ def every_plot(names):
         "boxes": plots.boxes(
             pictures, [[1, 1, 5, 5]] * k, [[2, 2, 6, 6]] * k, labels=range(k), predictions=[0] * k, classes=names
         ),
+        "masks": plots.masks(
+            pictures,
+            np.tile(np.arange(k)[:, None, None], (1, 8, 8)),
+            np.zeros((k, 8, 8), int),
+            classes=names,
+            columns=3,
+        ),
+        "objects": plots.masks(
+            pictures, np.tile(np.repeat([0, 5, 2, 2], 2)[None], (k, 8, 1)), np.zeros((k, 8, 8), int), objects=True
+        ),
         "history": plots.history(*[epochs(4, valid_loss=[3, 2, 1, 2])] * k, labels=names),
         "label_efficiency": plots.label_efficiency({n: {2: [0.5], 40: [v]} for n, v in values.items()}),
         "depth": plots.depth(values, baseline={names[0]: 0.5}),

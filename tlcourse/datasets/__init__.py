@@ -6,9 +6,11 @@ from collections.abc import Callable
 from inspect import signature
 
 from tlcourse.datasets.boxes import box_iou
+from tlcourse.datasets.coins import real_coins
 from tlcourse.datasets.digits import digits, digits_small
 from tlcourse.datasets.faces import faces
 from tlcourse.datasets.folder import from_folder
+from tlcourse.datasets.heaps import coin_heaps
 from tlcourse.datasets.photographs import PHOTOGRAPHS, photograph
 from tlcourse.datasets.reading import read_image
 from tlcourse.datasets.scenes import digit_scenes
@@ -16,7 +18,7 @@ from tlcourse.datasets.sentiment import sentiment
 from tlcourse.datasets.split import Dataset, Split, shot_indices, tensor_versions
 from tlcourse.datasets.surfaces import surfaces
 from tlcourse.datasets.table import from_csv
-from tlcourse.datasets.tissue import tissue, tissue_mask
+from tlcourse.datasets.tissue import tissue, tissue_mask, tissue_masks
 from tlcourse.errors import UnknownName
 
 __all__ = [
@@ -30,6 +32,7 @@ __all__ = [
     "load_dataset",
     "photograph",
     "read_image",
+    "real_coins",
     "shot_indices",
     "tissue_mask",
 ]
@@ -41,6 +44,8 @@ DATASETS: dict[str, Callable[..., Dataset]] = {
     "digits-small": digits_small,
     "digit-scenes": digit_scenes,
     "tissue": tissue,
+    "tissue-masks": tissue_masks,
+    "coin-heaps": coin_heaps,
     "sentiment": sentiment,
 }
 _made: dict[tuple, tuple[Dataset, list]] = {}
@@ -50,10 +55,10 @@ def load_dataset(name: str, **options) -> Dataset:
     """A packaged data set with its splits `train`, `valid` and `test`; made once in a process.
 
     Arguments:
-        name: `"faces"`, `"surfaces"`, `"digits"`, `"digits-small"`, `"digit-scenes"`, `"tissue"` or
-            `"sentiment"`.
+        name: `"faces"`, `"surfaces"`, `"digits"`, `"digits-small"`, `"digit-scenes"`, `"tissue"`,
+            `"tissue-masks"`, `"coin-heaps"` or `"sentiment"`.
         options: `domain=` of `"sentiment"`: `"movie"` (the default), `"product"`, `"tweet"` or `"news"`; `seed=` of
-            `"digit-scenes"`: another one puts other digits elsewhere, always from the same splits.
+            `"digit-scenes"` and `"coin-heaps"`: another one puts other things elsewhere, always from the same splits.
 
     Returns a `Dataset`, always with the same items in the same order. Raises `UnknownName`.
 

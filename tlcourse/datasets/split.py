@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from tlcourse.datasets.boxes import check_boxes
+from tlcourse.datasets.masks import check_masks
 from tlcourse.errors import CourseError
 
 KINDS = ("image", "text")
@@ -29,6 +30,8 @@ class Split:
         ids: a stable name for each item.
         boxes: where something is in each image, float32 `[n, 4]`: left, top, right, bottom in pixels, right and bottom
             behind the last one; four NaN where nobody has said. None if the data have no boxes.
+        masks: what each pixel shows, uint8 `[n, h, w]`: a class number, or the number of an object, from 1, with 0 for
+            what belongs to none. None if the data have no masks.
 
     `split[i]`, `split[2:5]`, `split[[3, 1]]` and `split[mask]` are splits again.
 
@@ -44,6 +47,7 @@ class Split:
     classes: tuple[str, ...]
     ids: tuple[str, ...] = field(repr=False)
     boxes: torch.Tensor | None = field(default=None, repr=False)
+    masks: torch.Tensor | None = field(default=None, repr=False)
 
     def __post_init__(self):
         if self.kind not in KINDS:
@@ -75,6 +79,8 @@ class Split:
             )
         if self.boxes is not None:
             check_boxes(self)
+        if self.masks is not None:
+            check_masks(self)
 
     def __len__(self) -> int:
         return len(self.y)
@@ -88,6 +94,7 @@ class Split:
             y=self.y[numbers],
             ids=tuple(self.ids[i] for i in chosen),
             boxes=None if self.boxes is None else self.boxes[numbers],
+            masks=None if self.masks is None else self.masks[numbers],
         )
 
     def shots(self, k: int, seed: int = 0) -> Split:
@@ -104,7 +111,7 @@ class Split:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over kind, classes, ids, labels, boxes and content: it changes when any of them does."""
+        """SHA-256 over kind, classes, ids, labels, boxes, masks and content: it changes when any of them does."""
         return _fingerprint(self)  # computed each time: pixels can be changed in ways that leave no trace
 
     def __repr__(self) -> str:
@@ -215,7 +222,7 @@ def shot_indices(y: torch.Tensor, classes: Sequence[str], k: int, seed: int = 0)
 def tensor_versions(split: Split) -> tuple[int, ...] | None:
     """How often torch has changed the split's tensors in place; None where torch does not count."""
     try:
-        return tuple(t._version for t in (split.x, split.y, split.boxes) if isinstance(t, torch.Tensor))
+        return tuple(t._version for t in (split.x, split.y, split.boxes, split.masks) if isinstance(t, torch.Tensor))
     except RuntimeError:  # tensors made in inference mode have no version
         return None
 
@@ -247,6 +254,8 @@ def _fingerprint(split: Split) -> str:
         digest.update(np.ascontiguousarray(split.x.numpy()).data)
     if split.boxes is not None:  # a split without boxes keeps the fingerprint that it had before there were any
         digest.update(b"boxes" + np.ascontiguousarray(split.boxes.numpy()).astype("<f4").tobytes())
+    if split.masks is not None:
+        digest.update(b"masks" + np.ascontiguousarray(split.masks.numpy()).tobytes())
     return digest.hexdigest()
 
 

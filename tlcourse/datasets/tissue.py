@@ -13,6 +13,7 @@ from tlcourse.datasets.photographs import pixels
 from tlcourse.datasets.split import Dataset, Split
 
 SIDE, STEP = 32, 16
+WINDOW, HALF = 64, 0.3  # pixels of a window with its mask, and the share of stain from which it counts as stained
 CLASSES = ("unstained", "stained")
 THRESHOLD = 0.062  # amount of brown stain (DAB) above which a pixel counts as stained: where Otsu divides the picture
 LOW, HIGH = 0.15, 0.40  # share of stained pixels below which a patch is unstained, and from which it is stained
@@ -52,6 +53,38 @@ def tissue() -> Dataset:
             f"A patch is stained from {HIGH:.0%} such pixels, unstained below {LOW:.0%}, left out between.",
             "So the label follows from colour alone: a rule on the mean colour must do well here.",
             "Patches overlap by half within a split.",
+        ),
+    )
+
+
+def tissue_masks() -> Dataset:
+    """Windows of 64x64 pixels of stained tissue, with the class of each pixel."""
+    image, mask = tissue_mask()
+
+    def split(name):
+        left, right = COLUMNS[name]
+        step = WINDOW // 2 if name == "train" else WINDOW  # windows to test on share no pixel with one another
+        places = list(product(range(0, 512 - WINDOW + 1, step), range(left, right - WINDOW + 1, step)))
+        cut = [(slice(top, top + WINDOW), slice(x, x + WINDOW)) for top, x in places]
+        masks = torch.stack([mask[at] for at in cut]).to(torch.uint8)
+        y = (masks.float().mean((1, 2)) >= HALF).long()
+        ids = tuple(f"{name}/{x},{top}" for top, x in places)
+        return Split(name, "image", torch.stack([image[:, *at] for at in cut]), y, CLASSES, ids, masks=masks)
+
+    return Dataset(
+        "tissue-masks",
+        "colon tissue with the brown stain of each pixel, colour, 64x64 pixels",
+        "image",
+        *map(split, COLUMNS),
+        CLASSES,
+        "no known copyright restrictions (immunohistochemistry, in scikit-image)",
+        assets.registry()["photographs"].home,
+        (
+            "One picture of 512x512 pixels: training windows from its left, test windows from its right, with gaps.",
+            f"split.masks holds 1 where a pixel has more than {THRESHOLD} of brown (DAB), else 0; the stain is "
+            "separated by colour (Ruifrok and Johnston 2001). So a rule on the colour of a pixel must do well here.",
+            f"A window's own class is stained from {HALF:.0%} such pixels.",
+            "Training windows overlap by half.",
         ),
     )
 

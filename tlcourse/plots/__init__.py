@@ -8,6 +8,7 @@ from tlcourse.plots.curves import history, label_efficiency
 from tlcourse.plots.depths import embeddings
 from tlcourse.plots.gains import distance, gain
 from tlcourse.plots.kinds import transfer
+from tlcourse.plots.masks import masks
 from tlcourse.plots.matrices import matrix
 from tlcourse.plots.parting import parting
 from tlcourse.plots.pictures import images
@@ -32,6 +33,7 @@ __all__ = [
     "history",
     "images",
     "label_efficiency",
+    "masks",
     "matrix",
     "parting",
     "prediction",
