@@ -28,7 +28,8 @@ class Split:
         classes: the names of the classes.
         ids: a stable name for each item.
         boxes: where something is in each image, float32 `[n, 4]`: left, top, right, bottom in pixels, right and bottom
-            behind the last one; four NaN where nobody has said. None if the data have no boxes.
+            behind the last one; four NaN where nobody has said. Up to k an image: `[n, k, 4]`, rows of NaN where an
+            image has fewer. None if the data have no boxes.
 
     `split[i]`, `split[2:5]`, `split[[3, 1]]` and `split[mask]` are splits again.
 
