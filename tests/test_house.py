@@ -24,7 +24,7 @@ ORDER = (
     ("exercises",),
     ("widgets",),
     ("plots",),
-    ("optimization", "multitask", "adaptation", "selection", "explain"),
+    ("optimization", "multitask", "adaptation", "selection", "explain", "detection"),
     ("training",),
     ("features",),
     ("freezing",),

@@ -40,8 +40,8 @@ def face_scenes(seed: int = 0) -> Dataset:
         (
             "Made of the sets faces and surfaces; the splits share no face, no other piece, and no part of a surface.",
             f"Faces are drawn {LEAST} to {MOST} pixels wide, mirrored or not, darker or lighter. No two overlap.",
-            "Up to three decoys, pieces of background and patches of surfaces, are drawn in the same way, and more than "
-            "half of the faces lie on a larger one. Rims fade as chance will have it: an outline tells little.",
+            "Up to three decoys, pieces of background and patches of surfaces, are drawn in the same way, and most of "
+            "the faces lie on a larger one. Rims fade as chance will have it: an outline tells little.",
             "Coins are left out of the surfaces, as there are heads on them.",
             "split.boxes is [n, 3, 4]: left, top, right, bottom in pixels, and NaN where a scene has fewer faces.",
         ),

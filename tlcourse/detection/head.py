@@ -57,7 +57,7 @@ class PointDetector(nn.Module):
 
     Arguments:
         maps: kept maps by stage, from which the numbers of channels are read: `extract(body, data, [stages])`.
-        size: side of the images, in pixels.
+        size: side of the images that the maps are of, in pixels. Later it may look at images of other sizes.
         width: channels inside.
         seed: of the weights.
 
@@ -75,8 +75,8 @@ class PointDetector(nn.Module):
     def __init__(self, maps, *, size: int, width: int = 64, seed: int = 0):
         super().__init__()
         maps, width = as_maps(maps), whole_number("width", width)
-        self.size = whole_number("size", size)
         self.stages = tuple(maps)
+        self.stride = whole_number("size", size) / max(x.shape[-1] for x in maps.values())  # pixels a place
         with seeded(whole_number("seed", seed, 0)):
             self.trunk = nn.Sequential(
                 nn.BatchNorm2d(sum(x.shape[1] for x in maps.values()), affine=False),  # no stage shouts others down
@@ -92,11 +92,10 @@ class PointDetector(nn.Module):
 
     def forward(self, maps) -> tuple[torch.Tensor, torch.Tensor]:
         x = side_by_side([maps[stage] for stage in self.stages])
-        stride = self.size / x.shape[-1]
+        points = grid_points(*x.shape[2:], self.stride, x.device)
         x = self.trunk(x)
-        scores = self.score(x).flatten(1)
-        distances = self.edges(x).flatten(2).transpose(1, 2).exp() * 2 * stride  # positive, and two places at first
-        return scores, to_boxes(grid_points(*x.shape[2:], stride, x.device), distances)
+        distances = self.edges(x).flatten(2).transpose(1, 2).exp() * 2 * self.stride  # positive; at first two places
+        return self.score(x).flatten(1), to_boxes(points, distances)
 
     def losses(self, maps, boxes: Sequence[torch.Tensor]) -> dict[str, torch.Tensor]:
         """Focal loss of the scores and GIoU loss of the boxes, both a point that answers for a box.
@@ -106,9 +105,8 @@ class PointDetector(nn.Module):
             boxes: of each image, `[k, 4]`.
         """
         scores, predicted = self(maps)
-        side = max(maps[stage].shape[-1] for stage in self.stages)
-        points = grid_points(side, side, self.size / side, scores.device)
-        answers = torch.stack([assign(points, b, REACH * self.size / side) for b in boxes])
+        points = grid_points(*finest(maps), self.stride, scores.device)
+        answers = torch.stack([assign(points, b, REACH * self.stride) for b in boxes])
         object_here = answers >= 0
         count = object_here.sum().clamp(min=1)  # a batch may have nothing in it
         true = torch.cat([b[a[a >= 0]] for b, a in zip(boxes, answers, strict=True)])
@@ -127,13 +125,22 @@ class PointDetector(nn.Module):
             overlap: of two boxes with a larger IoU only the surer one stays.
             most: boxes an image.
         """
-        scores, boxes = self(maps)
-        answers = []
-        for s, b in zip(scores.sigmoid(), clip_boxes_to_image(boxes, (self.size, self.size)), strict=True):
+        (scores, boxes), answers = self(maps), []
+        boxes = clip_boxes_to_image(boxes, tuple(side * self.stride for side in finest(maps)))
+        for s, b in zip(scores.sigmoid(), boxes, strict=True):
             s, b = s[s >= least], b[s >= least]
             keep = nms(b, s, overlap)[:most]
             answers.append(Found(b[keep], s[keep]))
         return answers
+
+
+def finest(maps) -> tuple[int, int]:
+    """Height and width of the finest of some maps.
+
+    >>> finest({"stage3": torch.zeros(1, 2, 4, 4), "stage5": torch.zeros(1, 3, 2, 2)})
+    (4, 4)
+    """
+    return max((tuple(x.shape[2:]) for x in maps.values()), key=lambda sides: sides[0] * sides[1])
 
 
 def side_by_side(maps: Sequence[torch.Tensor]) -> torch.Tensor:
@@ -142,8 +149,8 @@ def side_by_side(maps: Sequence[torch.Tensor]) -> torch.Tensor:
     >>> side_by_side([torch.zeros(1, 2, 4, 4), torch.zeros(1, 3, 2, 2)]).shape
     torch.Size([1, 5, 4, 4])
     """
-    finest = max((x.shape[2:] for x in maps), key=lambda shape: shape[0] * shape[1])
-    return torch.cat([x if x.shape[2:] == finest else F.interpolate(x, finest) for x in maps], 1)
+    shape = finest(dict(enumerate(maps)))
+    return torch.cat([x if x.shape[2:] == shape else F.interpolate(x, shape) for x in maps], 1)
 
 
 def _layer(inputs: int, outputs: int, kernel: int) -> tuple[nn.Module, ...]:

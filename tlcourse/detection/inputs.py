@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import torch
 
 from tlcourse.datasets.boxes import check_inside
@@ -40,19 +41,20 @@ def as_maps(maps: Mapping) -> dict[str, torch.Tensor]:
     return found
 
 
-def as_boxes(boxes, n: int, size: int) -> list[torch.Tensor]:
+def as_boxes(boxes, n: int, height: int, width: int) -> list[torch.Tensor]:
     """The boxes of each of `n` images, `[k, 4]` in pixels; `k` is 0 where there is nothing.
 
     Arguments:
         boxes: a tensor `[n, k, 4]`, rows of NaN where an image has fewer; or a list of `n` tensors `[k, 4]`.
         n: how many images there are.
-        size: side of the images, in pixels.
+        height, width: of the images, in pixels.
 
     Raises `CourseError` for boxes that are empty, inverted, or not all inside their image.
 
-    >>> [len(b) for b in as_boxes([[], [[0, 0, 4, 4]]], n=2, size=8)]
+    >>> [len(b) for b in as_boxes([[], [[0, 0, 4, 4]]], n=2, height=8, width=8)]
     [0, 1]
     """
+    boxes = torch.from_numpy(boxes) if isinstance(boxes, np.ndarray) else boxes
     if boxes is None or isinstance(boxes, str) or not isinstance(boxes, torch.Tensor | Sequence):
         raise CourseError(
             f"The boxes of images are needed, not {'none' if boxes is None else f'a {type(boxes).__name__}'}.",
@@ -79,7 +81,7 @@ def as_boxes(boxes, n: int, size: int) -> list[torch.Tensor]:
         raise CourseError(
             "All boxes lie within a single pixel.",
             why="They look like shares of the image's width and height.",
-            do=f"Multiply them by the image's size, {size} pixels.",
+            do=f"Multiply them by the image's size, {width}x{height} pixels.",
         )
-    check_inside(padded, size, size)
+    check_inside(padded, height, width)
     return [rows[k] for rows, k in zip(padded, known, strict=True)]

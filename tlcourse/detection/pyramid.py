@@ -66,6 +66,7 @@ class Pyramid(nn.Module):
         flat = next((name for name, y in maps.items() if y.ndim != 4), None)
         if flat is not None:
             raise CourseError(f"Stage {flat!r} gives no map.", do="Choose stages before the pool.")
+        self.stride = x.shape[-1] / max(y.shape[-1] for y in maps.values())  # pixels a place of the finest map
         return [maps[name].shape[1] for name in self.chosen]
 
 
@@ -100,11 +101,11 @@ class PyramidDetector(nn.Module):
         super().__init__()
         if kind not in KINDS:
             raise UnknownName("kind of detector", kind, KINDS)
-        self.size, self.kind, transform = whole_number("size", size), kind, body.transform
+        size, transform, self.kind = whole_number("size", size), body.transform, kind
         with seeded(whole_number("seed", seed, 0)):
             pyramid = Pyramid(body, list(chosen), whole_number("width", width))
-            strides = [2 ** (3 + i) for i in range(len(pyramid.chosen))]
-            more = {"min_size": self.size, "max_size": self.size, "score_thresh": 0.05, "nms_thresh": 0.5,
+            strides = [round(pyramid.stride * 2**i) for i in range(len(pyramid.chosen))]
+            more = {"min_size": size, "max_size": size, "score_thresh": 0.05, "nms_thresh": 0.5,
                     "detections_per_img": 50, "image_mean": transform.mean, "image_std": transform.std}  # fmt: skip
             if kind == "fcos":
                 anchors = AnchorGenerator(tuple((s,) for s in strides), ((1.0,),) * len(strides))
@@ -117,6 +118,11 @@ class PyramidDetector(nn.Module):
         self.to(model_device(body)).eval()
 
     @property
+    def stride(self) -> float:
+        """Pixels a place of the finest map."""
+        return self.model.backbone.stride
+
+    @property
     def stages(self) -> tuple[str, ...]:
         """The stages whose maps it reads."""
         return self.model.backbone.chosen
@@ -124,8 +130,9 @@ class PyramidDetector(nn.Module):
     def forward(self, maps):
         """What the heads say of each place, and the places: as torchvision's `compute_loss` takes them."""
         levels = list(self.model.backbone.neck(maps).values())
-        first = levels[0]
-        images = ImageList(first.new_zeros(len(first), 3, self.size, self.size), [(self.size,) * 2] * len(first))
+        n, _, *sides = levels[0].shape
+        sides = [round(side * self.stride) for side in sides]
+        images = ImageList(levels[0].new_zeros(n, 3, *sides), [tuple(sides)] * n)  # only their size is asked for
         return self.model.head(levels), self.model.anchor_generator(images, levels), levels
 
     def losses(self, maps, boxes: Sequence[torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -146,5 +153,5 @@ class PyramidDetector(nn.Module):
         counts = [level.shape[2] * level.shape[3] * per for level in levels]
         split = {name: list(values.split(counts, 1)) for name, values in heads.items()}
         anchors = [list(a.split(counts)) for a in anchors]
-        sizes = [(self.size, self.size)] * len(anchors)
+        sizes = [tuple(round(side * self.stride) for side in levels[0].shape[2:])] * len(anchors)
         return [Found(d["boxes"], d["scores"]) for d in self.model.postprocess_detections(split, anchors, sizes)]
