@@ -72,7 +72,7 @@ class PointDetector(nn.Module):
     Tian et al. 2019 (FCOS), without its centre-ness; chapter 06-2.
     """
 
-    def __init__(self, maps, *, size: int, width: int = 64, seed: int = 0):
+    def __init__(self, maps, *, size: int, width: int = 32, seed: int = 0):
         super().__init__()
         maps, width = as_maps(maps), whole_number("width", width)
         self.stages = tuple(maps)

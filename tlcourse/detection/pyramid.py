@@ -82,7 +82,7 @@ class PyramidDetector(nn.Module):
         chosen: its stages below the pyramid, from fine to coarse.
         size: side of the images, in pixels.
         kind: `"fcos"` (points) or `"retinanet"` (anchors).
-        width: channels of the pyramid and of the heads.
+        width: channels of the pyramid and of the heads, a multiple of 32.
         convolutions: layers in each of the heads (FCOS only; RetinaNet has four).
         seed: of the pyramid and the heads.
 
@@ -101,9 +101,15 @@ class PyramidDetector(nn.Module):
         super().__init__()
         if kind not in KINDS:
             raise UnknownName("kind of detector", kind, KINDS)
+        if whole_number("width", width) % 32:
+            raise CourseError(
+                f"width={width} will not do.",
+                why="Its layers normalise channels in 32 groups.",
+                do="Choose 32, 64, ...",
+            )
         size, transform, self.kind = whole_number("size", size), body.transform, kind
         with seeded(whole_number("seed", seed, 0)):
-            pyramid = Pyramid(body, list(chosen), whole_number("width", width))
+            pyramid = Pyramid(body, list(chosen), width)
             strides = [round(pyramid.stride * 2**i) for i in range(len(pyramid.chosen))]
             more = {"min_size": size, "max_size": size, "score_thresh": 0.05, "nms_thresh": 0.5,
                     "detections_per_img": 50, "image_mean": transform.mean, "image_std": transform.std}  # fmt: skip
