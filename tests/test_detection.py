@@ -129,7 +129,7 @@ def test_each_detector_learns_and_leaves_the_body_alone(body, maps, scenes):
         parts = [value for name, value in last.items() if name.endswith("_loss")]
         assert last["loss"] < first["loss"] and last["loss"] == pytest.approx(sum(parts), rel=1e-4)
         assert not detector.training and history.seconds > 0
-    assert not changed(body, since=before)
+    assert not changed(body, since=before)[["parameters moved", "buffers moved"]].to_numpy().any()
 
 
 def test_the_same_seed_is_the_same_detector_and_another_one_is_not(maps, scenes):
@@ -167,6 +167,7 @@ def test_what_is_found_lies_in_the_image_is_sorted_and_does_not_overlap(maps):
 def test_from_kept_maps_the_pyramid_finds_what_torchvision_finds_from_pixels(body, scenes, maps, kind):
     detector = PyramidDetector(body, STAGES, size=128, width=32, convolutions=1, kind=kind)
     fit_detector(detector, maps, scenes.train[:24].boxes, epochs=6, batch=8, lr=1e-3, progress=False)
+    detector.model.score_thresh = 0.01
     images = [x.expand(3, -1, -1).float() / 255 for x in scenes.train[:3].x]
     with torch.no_grad():
         whole = detector.model(images)
