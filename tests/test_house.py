@@ -24,7 +24,7 @@ ORDER = (
     ("exercises",),
     ("widgets",),
     ("plots",),
-    ("optimization", "multitask", "segmentation", "adaptation", "selection", "explain"),
+    ("optimization", "multitask", "adaptation", "selection", "explain", "detection", "segmentation"),
     ("training",),
     ("features",),
     ("freezing",),

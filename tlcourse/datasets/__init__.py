@@ -8,6 +8,7 @@ from inspect import signature
 from tlcourse.datasets.boxes import box_iou
 from tlcourse.datasets.coins import real_coins
 from tlcourse.datasets.digits import digits, digits_small
+from tlcourse.datasets.face_scenes import face_scenes
 from tlcourse.datasets.faces import faces
 from tlcourse.datasets.folder import from_folder
 from tlcourse.datasets.heaps import coin_heaps
@@ -43,6 +44,7 @@ DATASETS: dict[str, Callable[..., Dataset]] = {
     "digits": digits,
     "digits-small": digits_small,
     "digit-scenes": digit_scenes,
+    "face-scenes": face_scenes,
     "tissue": tissue,
     "tissue-masks": tissue_masks,
     "coin-heaps": coin_heaps,
@@ -55,10 +57,11 @@ def load_dataset(name: str, **options) -> Dataset:
     """A packaged data set with its splits `train`, `valid` and `test`; made once in a process.
 
     Arguments:
-        name: `"faces"`, `"surfaces"`, `"digits"`, `"digits-small"`, `"digit-scenes"`, `"tissue"`,
+        name: `"faces"`, `"surfaces"`, `"digits"`, `"digits-small"`, `"digit-scenes"`, `"face-scenes"`, `"tissue"`,
             `"tissue-masks"`, `"coin-heaps"` or `"sentiment"`.
         options: `domain=` of `"sentiment"`: `"movie"` (the default), `"product"`, `"tweet"` or `"news"`; `seed=` of
-            `"digit-scenes"` and `"coin-heaps"`: another one puts other things elsewhere, always from the same splits.
+            `"digit-scenes"`, `"face-scenes"` and `"coin-heaps"`: another one puts other things elsewhere, always from
+            the same splits.
 
     Returns a `Dataset`, always with the same items in the same order. Raises `UnknownName`.
 

@@ -6,7 +6,9 @@ import torch
 
 from tlcourse.errors import CourseError
 
-_WHAT = "Boxes are kept as a float32 tensor [n, 4]: left, top, right, bottom, in pixels."
+_WHAT = (
+    "Boxes are kept as a float32 tensor [n, 4], or [n, k, 4] for up to k an image: left, top, right, bottom, in pixels."
+)
 
 
 def check_boxes(split) -> None:
@@ -14,19 +16,29 @@ def check_boxes(split) -> None:
     boxes = split.boxes
     if split.kind != "image":
         raise CourseError("Only images have boxes; these data are texts.", do="Leave out boxes=.")
-    if not (isinstance(boxes, torch.Tensor) and boxes.dtype == torch.float32 and boxes.shape == (len(split.y), 4)):
+    fits = isinstance(boxes, torch.Tensor) and boxes.dtype == torch.float32 and boxes.ndim in (2, 3)
+    if not (fits and boxes.shape[0] == len(split.y) and boxes.shape[-1] == 4):
         have = f"{list(boxes.shape)}, {boxes.dtype}" if isinstance(boxes, torch.Tensor) else type(boxes).__name__
         raise CourseError(
             _WHAT, why=f"There are {len(split.y)} images, and boxes= is {have}.", do="Pass torch.tensor(boxes)."
         )
-    known = ~boxes.isnan().all(1)
-    there, height, width = boxes[known], split.x.shape[2], split.x.shape[3]
+    check_inside(boxes, split.x.shape[2], split.x.shape[3])
+
+
+def check_inside(boxes: torch.Tensor, height: int, width: int) -> None:
+    """Say so when a box, `[n, 4]` or `[n, k, 4]`, is empty, inverted, or not all of it in an image of this size.
+
+    >>> check_inside(torch.tensor([[0.0, 0, 4, 4], [float("nan")] * 4]), 8, 8)
+    """
+    known = torch.nonzero(~boxes.isnan().all(-1))  # places of the boxes that somebody has said
+    there = boxes[tuple(known.T)]
     right = (there[:, :2] >= 0).all(1) & (there[:, 2:] > there[:, :2]).all(1)
     right &= (there[:, 2] <= width) & (there[:, 3] <= height)  # NaN beside a number is right in no comparison
     if not right.all():
-        i = int(torch.nonzero(known).flatten()[~right][0])
+        bad = int(torch.nonzero(~right)[0])
         raise CourseError(
-            f"The box of image {i} is {boxes[i].tolist()}, which is no box in an image of {width}x{height} pixels.",
+            f"The box of image {int(known[bad, 0])} is {there[bad].tolist()}, which is no box in an image of "
+            f"{width}x{height} pixels.",
             why="Left must be smaller than right, top smaller than bottom, and all of it inside the image.",
             do="Check the order (left, top, right, bottom); a box that is not known is four times NaN.",
         )

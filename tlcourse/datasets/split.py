@@ -29,7 +29,8 @@ class Split:
         classes: the names of the classes.
         ids: a stable name for each item.
         boxes: where something is in each image, float32 `[n, 4]`: left, top, right, bottom in pixels, right and bottom
-            behind the last one; four NaN where nobody has said. None if the data have no boxes.
+            behind the last one; four NaN where nobody has said. Up to k an image: `[n, k, 4]`, rows of NaN where an
+            image has fewer. None if the data have no boxes.
         masks: what each pixel shows, uint8 `[n, h, w]`: a class number, or the number of an object, from 1, with 0 for
             what belongs to none. None if the data have no masks.
 

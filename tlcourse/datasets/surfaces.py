@@ -41,7 +41,7 @@ CLASSES = tuple(REGIONS)
 
 def surfaces() -> Dataset:
     """Patches of 48x48 pixels of 16 materials: 60 a class to train, 10 to choose, 30 to test."""
-    grey = {name: _grey(photo, reduce) for name, (photo, reduce, _) in REGIONS.items()}
+    grey = {name: grey_photograph(photo, reduce) for name, (photo, reduce, _) in REGIONS.items()}
 
     def split(number, name):
         boxes = [(c, *box) for c in CLASSES for box in places(REGIONS[c][2][number], COUNTS[name])]
@@ -84,7 +84,12 @@ def places(region: tuple[int, int, int, int], n: int) -> list[tuple[int, int]]:
     return [grid[i] for i in np.linspace(0, len(grid) - 1, n).round().astype(int)]  # spread over the whole region
 
 
-def _grey(photo: str, reduce: int) -> np.ndarray:
+def grey_photograph(photo: str, reduce: int = 1) -> np.ndarray:
+    """A packaged photograph in grey, uint8 `[h, w]`; `reduce` pixels become one.
+
+    >>> grey_photograph("coins", 2).shape
+    (152, 192)
+    """
     image = Image.fromarray(pixels(photo)).convert("L")
     return np.asarray(image.reduce(reduce) if reduce > 1 else image)
 
