@@ -9,6 +9,7 @@ from tlcourse.datasets.boxes import box_iou
 from tlcourse.datasets.digits import digits, digits_small
 from tlcourse.datasets.faces import faces
 from tlcourse.datasets.folder import from_folder
+from tlcourse.datasets.interface import ParallelSplit, interface_strings
 from tlcourse.datasets.photographs import PHOTOGRAPHS, photograph
 from tlcourse.datasets.reading import read_image
 from tlcourse.datasets.scenes import digit_scenes
@@ -23,6 +24,7 @@ __all__ = [
     "DATASETS",
     "PHOTOGRAPHS",
     "Dataset",
+    "ParallelSplit",
     "Split",
     "box_iou",
     "from_csv",
@@ -42,6 +44,7 @@ DATASETS: dict[str, Callable[..., Dataset]] = {
     "digit-scenes": digit_scenes,
     "tissue": tissue,
     "sentiment": sentiment,
+    "interface-strings": interface_strings,
 }
 _made: dict[tuple, tuple[Dataset, list]] = {}
 
@@ -50,10 +53,11 @@ def load_dataset(name: str, **options) -> Dataset:
     """A packaged data set with its splits `train`, `valid` and `test`; made once in a process.
 
     Arguments:
-        name: `"faces"`, `"surfaces"`, `"digits"`, `"digits-small"`, `"digit-scenes"`, `"tissue"` or
-            `"sentiment"`.
+        name: `"faces"`, `"surfaces"`, `"digits"`, `"digits-small"`, `"digit-scenes"`, `"tissue"`,
+            `"sentiment"` or `"interface-strings"`.
         options: `domain=` of `"sentiment"`: `"movie"` (the default), `"product"`, `"tweet"` or `"news"`; `seed=` of
-            `"digit-scenes"`: another one puts other digits elsewhere, always from the same splits.
+            `"digit-scenes"`: another one puts other digits elsewhere, always from the same splits; `language=` of
+            `"interface-strings"`: `"fr"` (the default), `"es"` or `"zh"`.
 
     Returns a `Dataset`, always with the same items in the same order. Raises `UnknownName`.
 
