@@ -24,7 +24,7 @@ ORDER = (
     ("exercises",),
     ("widgets",),
     ("plots",),
-    ("optimization", "multitask", "adaptation", "selection", "explain"),
+    ("optimization", "multitask", "translation", "adaptation", "selection", "explain"),
     ("training",),
     ("features",),
     ("freezing",),
