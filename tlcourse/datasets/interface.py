@@ -77,18 +77,18 @@ def interface_strings(language: str = "fr") -> Dataset:
         raise UnknownName("language of interface strings", language, LANGUAGES)
     name, asset = LANGUAGES[language]
     sides = _sides()
-    pairs = {english: pair for english, pair in _pairs(language).items() if english in sides}
+    pairs = _pairs(language)
 
     def split(number: int, title: str) -> ParallelSplit:
-        chosen = [(english, *pairs[english]) for english in sorted(pairs) if sides[english] == number]
+        chosen = [english for english in sorted(pairs) if sides[english][0] == number]
         return ParallelSplit(
             title,
             "text",
-            tuple(english for english, _, _ in chosen),
-            torch.tensor([int(part != CLASSES[0]) for _, part, _ in chosen]),
+            tuple(chosen),
+            torch.tensor([sides[english][1] for english in chosen], dtype=torch.int64),
             CLASSES,
-            tuple(f"interface/{english}" for english, _, _ in chosen),
-            targets=tuple(target for _, _, target in chosen),
+            tuple(f"interface/{english}" for english in chosen),
+            targets=tuple(pairs[english][1] for english in chosen),
             language=language,
         )
 
@@ -151,15 +151,16 @@ def together(rows: Iterable[tuple[str, ...]], words: int = WORDS_IN_A_ROW) -> li
 
 
 @cache
-def _sides() -> dict[str, int]:
-    """English string -> 0, 1 or 2: on the same side in every language."""
+def _sides() -> dict[str, tuple[int, int]]:
+    """English string -> its side 0, 1 or 2, and its class: the same in every language."""
     pairs = {language: _pairs(language) for language in LANGUAGES}
     english = sorted(set().union(*pairs.values()))
     rows = [(text, *(pairs[language].get(text, ("", ""))[1] for language in LANGUAGES)) for text in english]
     # the few that every language has are shared out as fairly as the rest
     y = [sum(bool(target) for target in row[1:]) == len(LANGUAGES) for row in rows]
     cut = partition(y, together(rows), SHARES, seed=0)
-    return {english[i]: side for side, places in enumerate(cut) for i in places.tolist()}
+    own = {text for language in LANGUAGES for text, (part, _) in pairs[language].items() if part == CLASSES[0]}
+    return {english[i]: (side, int(english[i] not in own)) for side, places in enumerate(cut) for i in places.tolist()}
 
 
 @cache

@@ -1,0 +1,125 @@
+"""The runs of chapter 07-2 as functions: parents, their twins, and children with few pairs."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from tlcourse.datasets import ParallelSplit, load_dataset
+from tlcourse.errors import CourseError, UnknownName
+from tlcourse.features import Features, extract
+from tlcourse.models import load
+from tlcourse.translation.decoder import Translator
+from tlcourse.translation.search import translate
+from tlcourse.translation.subwords import Subwords
+from tlcourse.translation.training import fit_translator
+
+WORDS, STAGE, PIECES, WIDTH, DROPOUT = 6, "layer3", 2000, 128, 0.2
+PARENT = {"epochs": 12, "lr": 4e-3}
+# chosen on the validation strings of both languages, from 15, 30 and 60 epochs and rates of 1, 2 and 4 thousandths
+CHILD = {"scratch": {"epochs": 30, "lr": 4e-3}, "parent": {"epochs": 15, "lr": 2e-3}}
+STARTS = ("scratch", "parent", "parent, new table")
+
+
+class Trial(NamedTuple):
+    """One run: into which language, from how many pairs, from where, over which encoder.
+
+    Arguments:
+        language: `"fr"`, or a child's: `"es"` or `"zh"`.
+        pairs: how many of the training pairs; 0 for all.
+        start: `"scratch"`; `"parent"`: the weights of the English-French decoder; or `"parent, new table"`: the same
+            but for the table of pieces, which is drawn anew, so that shared pieces bring nothing.
+        encoder: `"pretrained"` or `"random"`.
+        seed: of the decoder, the order, the draw of the pairs, and of a random encoder.
+    """
+
+    language: str = "fr"
+    pairs: int = 0
+    start: str = "scratch"
+    encoder: str = "pretrained"
+    seed: int = 0
+
+
+@cache
+def strings(language: str, side: str) -> ParallelSplit:
+    """The short strings of a language on one side; of Spanish and Chinese those that both have, in the same order.
+
+    >>> strings("es", "test").x == strings("zh", "test").x
+    True
+    """
+    split = getattr(load_dataset("interface-strings", language=language), side).short(WORDS)
+    if language == "fr":
+        return split
+    other = set(getattr(load_dataset("interface-strings", language="zh" if language == "es" else "es"), side).x)
+    return split[[i for i, text in enumerate(split.x) if text in other]]
+
+
+@cache
+def pieces() -> Subwords:
+    """One vocabulary for all three languages, from the translations of all training strings.
+
+    >>> pieces()
+    Subwords: 2000 pieces, 1741 of them joined from others
+    """
+    return Subwords([t for code in ("fr", "es", "zh") for t in strings(code, "train").targets], PIECES)
+
+
+def states(language: str, side: str, encoder: str = "pretrained", seed: int = 0) -> Features:
+    """What the frozen encoder makes of the English strings, kept on disk."""
+    if encoder not in ("pretrained", "random"):
+        raise UnknownName("encoder", encoder, ("pretrained", "random"))
+    # the English sides of Spanish and Chinese are the same, and so are their states
+    return _states("es" if language == "zh" else language, side, encoder, seed if encoder == "random" else 0)
+
+
+@cache
+def _states(language, side, encoder, seed) -> Features:
+    model = load("minilm", pretrained=encoder == "pretrained", seed=seed)
+    return extract(model, strings(language, side), STAGE, progress=False)
+
+
+def drawn(language: str, pairs: int, seed: int) -> list[int]:
+    """Which training pairs a trial learns from: those of fewer pairs are among those of more."""
+    n = len(strings(language, "train"))
+    if not 0 <= pairs <= n:
+        raise CourseError(f"There are {n} pairs, not {pairs}.", do=f"Choose a number from 1 to {n}, or 0 for all.")
+    return np.random.default_rng([7, seed]).permutation(n)[: pairs or n].tolist()
+
+
+def decoder(trial: Trial) -> Translator:
+    """The trained decoder of a trial.
+
+    Raises `UnknownName` for another start. Zoph et al. 2016 (parent and child); chapter 07-2.
+    """
+    if trial.start not in STARTS:
+        raise UnknownName("start", trial.start, STARTS)
+    words, settings = pieces(), PARENT if trial.language == "fr" else CHILD[trial.start.split(",")[0]]
+    model = Translator(len(words), WIDTH, dropout=DROPOUT, seed=trial.seed)
+    if trial.start != "scratch":
+        table = model.table.weight.detach().clone()
+        model = deepcopy(parent(trial.encoder, trial.seed))
+        if trial.start.endswith("new table"):
+            with torch.no_grad():
+                model.table.weight.copy_(table)
+                model.bias.zero_()
+    chosen = drawn(trial.language, trial.pairs, trial.seed)
+    learn = states(trial.language, "train", trial.encoder, trial.seed)[chosen]
+    targets = words.encode(strings(trial.language, "train")[chosen].targets)
+    fit_translator(model, learn, targets, seed=trial.seed, progress=False, **settings)
+    return model
+
+
+@cache
+def parent(encoder: str = "pretrained", seed: int = 0) -> Translator:
+    """The English-French decoder that children begin from."""
+    return decoder(Trial(encoder=encoder, seed=seed))
+
+
+def run(trial: Trial, side: str = "test") -> tuple[str, ...]:
+    """Train, and translate the strings of one side by greedy search."""
+    model = parent(trial.encoder, trial.seed) if trial == Trial("fr", 0, "scratch", *trial[3:]) else decoder(trial)
+    return translate(model, states(trial.language, side, trial.encoder, trial.seed), pieces()).texts
