@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
 from functools import cache
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
 from tlcourse.datasets import ParallelSplit, load_dataset
 from tlcourse.errors import CourseError, UnknownName
@@ -18,8 +16,8 @@ from tlcourse.translation.search import translate
 from tlcourse.translation.subwords import Subwords
 from tlcourse.translation.training import fit_translator
 
-WORDS, STAGE, PIECES, WIDTH, DROPOUT = 6, "layer3", 2000, 128, 0.2
-PARENT = {"epochs": 12, "lr": 4e-3}
+WORDS, STAGE, PIECES, WIDTH, DROPOUT = 6, "layer3", 1200, 128, 0.2
+PARENT = {"epochs": 10, "lr": 4e-3}
 # chosen on the validation strings of both languages, from 15, 30 and 60 epochs and rates of 1, 2 and 4 thousandths
 CHILD = {"scratch": {"epochs": 30, "lr": 4e-3}, "parent": {"epochs": 15, "lr": 2e-3}}
 STARTS = ("scratch", "parent", "parent, new table")
@@ -32,7 +30,8 @@ class Trial(NamedTuple):
         language: `"fr"`, or a child's: `"es"` or `"zh"`.
         pairs: how many of the training pairs; 0 for all.
         start: `"scratch"`; `"parent"`: the weights of the English-French decoder; or `"parent, new table"`: the same
-            but for the table of pieces, which is drawn anew, so that shared pieces bring nothing.
+            but for the table of pieces, which is drawn anew, so that shared pieces bring nothing. Chinese has pieces of
+            its own, so both mean the same there.
         encoder: `"pretrained"` or `"random"`.
         seed: of the decoder, the order, the draw of the pairs, and of a random encoder.
     """
@@ -59,13 +58,17 @@ def strings(language: str, side: str) -> ParallelSplit:
 
 
 @cache
-def pieces() -> Subwords:
-    """One vocabulary for all three languages, from the translations of all training strings.
+def pieces(language: str = "fr") -> Subwords:
+    """One vocabulary for French and Spanish, which share pieces, and one for Chinese, from all training strings.
 
-    >>> pieces()
-    Subwords: 2000 pieces, 1741 of them joined from others
+    >>> pieces("es") is pieces("fr"), len(pieces("zh"))
+    (True, 1200)
     """
-    return Subwords([t for code in ("fr", "es", "zh") for t in strings(code, "train").targets], PIECES)
+    if language == "es":
+        return pieces("fr")
+    split = [load_dataset("interface-strings", language=code).train for code in ("fr", "es", "zh")]
+    texts = [s.short(WORDS).targets for s in split]
+    return Subwords([*texts[0], *texts[1]] if language == "fr" else texts[2], PIECES)
 
 
 def states(language: str, side: str, encoder: str = "pretrained", seed: int = 0) -> Features:
@@ -97,19 +100,23 @@ def decoder(trial: Trial) -> Translator:
     """
     if trial.start not in STARTS:
         raise UnknownName("start", trial.start, STARTS)
-    words, settings = pieces(), PARENT if trial.language == "fr" else CHILD[trial.start.split(",")[0]]
+    words, settings = pieces(trial.language), PARENT if trial.language == "fr" else CHILD[trial.start.split(",")[0]]
     model = Translator(len(words), WIDTH, dropout=DROPOUT, seed=trial.seed)
     if trial.start != "scratch":
-        table = model.table.weight.detach().clone()
-        model = deepcopy(parent(trial.encoder, trial.seed))
-        if trial.start.endswith("new table"):
-            with torch.no_grad():
-                model.table.weight.copy_(table)
-                model.bias.zero_()
+        keep = trial.start == "parent" and words is pieces("fr")
+        model = child(parent(trial.encoder, trial.seed), model, table=keep)
     chosen = drawn(trial.language, trial.pairs, trial.seed)
     learn = states(trial.language, "train", trial.encoder, trial.seed)[chosen]
     targets = words.encode(strings(trial.language, "train")[chosen].targets)
     fit_translator(model, learn, targets, seed=trial.seed, progress=False, **settings)
+    return model
+
+
+def child(parent: Translator, model: Translator, table: bool = True) -> Translator:
+    """A new decoder with its parent's weights; `table=False`: but with the table of pieces that it has."""
+    own = ("table.weight", "bias")
+    given = {name: weight for name, weight in parent.state_dict().items() if table or name not in own}
+    model.load_state_dict(model.state_dict() | given)
     return model
 
 
@@ -122,4 +129,4 @@ def parent(encoder: str = "pretrained", seed: int = 0) -> Translator:
 def run(trial: Trial, side: str = "test") -> tuple[str, ...]:
     """Train, and translate the strings of one side by greedy search."""
     model = parent(trial.encoder, trial.seed) if trial == Trial("fr", 0, "scratch", *trial[3:]) else decoder(trial)
-    return translate(model, states(trial.language, side, trial.encoder, trial.seed), pieces()).texts
+    return translate(model, states(trial.language, side, trial.encoder, trial.seed), pieces(trial.language)).texts
