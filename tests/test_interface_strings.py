@@ -51,7 +51,9 @@ def test_six_words_in_a_row_are_on_one_side(data):
     seen: dict = {}
     for split in data.splits:
         for text in split.x:
-            words = re.findall(r"[^\W\d_]+", re.sub(r"%\(\w+\)[a-z]|%[a-z\d]\b|\{+[^{}]*\}+|<[^<>]*>", " ", text.lower()))
+            words = re.findall(
+                r"[^\W\d_]+", re.sub(r"%\(\w+\)[a-z]|%[a-z\d]\b|\{+[^{}]*\}+|<[^<>]*>", " ", text.lower())
+            )
             for k in range(len(words) - 5):
                 key = tuple(words[k : k + 6])
                 if "http" not in key:
@@ -66,7 +68,12 @@ def test_what_makes_two_strings_one_template():
 
 
 def test_strings_that_hang_together_by_a_third_are_together():
-    rows = [("Skip", "Ignorer", ""), ("Ignore", "Ignorer", "忽略"), ("Pass over", "Passer", "忽略 %1"), ("Go", "", "走")]
+    rows = [
+        ("Skip", "Ignorer", ""),
+        ("Ignore", "Ignorer", "忽略"),
+        ("Pass over", "Passer", "忽略 %1"),
+        ("Go", "", "走"),
+    ]
     assert together(rows) == [0, 0, 0, 3]
     assert together([("", "", ""), ("", "", "")]) == [0, 1], "what is missing makes nothing alike"
     long = "one two three four five six"

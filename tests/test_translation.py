@@ -244,7 +244,7 @@ def test_a_wide_beam_finds_the_best_of_all(words):
     tokens = Tokens(torch.randn(1, 3, 4), torch.ones(1, 3))
     best, beginnings = (-math.inf, None), [[]]
     for _ in range(4):
-        beginnings = [b + [p] for b in beginnings for p in (3, 4)] if beginnings != [[]] else [[3], [4]]
+        beginnings = [[*b, p] for b in beginnings for p in (3, 4)] if beginnings != [[]] else [[3], [4]]
         for b in beginnings:
             ids = torch.tensor([*b, END])
             best = max(best, (log_probability(model, tokens, ids), ids.tolist()))

@@ -183,14 +183,25 @@ def _wrong_glance(got, q, k, v, mask, scores, dead, right) -> NotYet:
     ]
     if got.shape == right.shape and not got.isfinite().all() and right.isfinite().all():
         return NotYet("Some of your numbers are NaN: somewhere a whole row has a score of minus infinity.")
-    shape = "" if got.shape == right.shape else f" Yours has the shape {list(got.shape)}, it should be {[*right.shape]}."
+    shape = (
+        "" if got.shape == right.shape else f" Yours has the shape {list(got.shape)}, it should be {[*right.shape]}."
+    )
     return told(got, mistakes, f"This is not softmax(q k / root of d) v, without padding.{shape}")
 
 
 # --- 07-2.3: leaks between two sides
 
 
-TRAIN = ["Close %1", "Open file…", "Kernel {name} died", "Save", "<b>Warning</b>", "42 items", "Close all tabs", "%1 / %2"]
+TRAIN = [
+    "Close %1",
+    "Open file…",
+    "Kernel {name} died",
+    "Save",
+    "<b>Warning</b>",
+    "42 items",
+    "Close all tabs",
+    "%1 / %2",
+]
 TEST = [
     "close", "OPEN FILE", "Kernel {id} died!", "Save all", "Warning:", "7 items", "Disclose", "100 %", "Close %2 tabs",
     "Run", "Kernel died", "Save",

@@ -68,7 +68,9 @@ LOOK = {
     "times the mask": (_attend(_SCORES, "s = s * mask[:, None]", _SEEN), "nought is not no weight"),
     "the other axis": (_attend(_SCORES, _DEAD, "return s.softmax(1).nan_to_num(0.0) @ v"), "the last axis"),
     "the mask turned round": (
-        _attend(_SCORES, "s = s.masked_fill(mask[:, None] == 1, float('-inf'))", "return s.softmax(2).nan_to_num() @ v"),
+        _attend(
+            _SCORES, "s = s.masked_fill(mask[:, None] == 1, float('-inf'))", "return s.softmax(2).nan_to_num() @ v"
+        ),
         "turned round",
     ),
     "keys": (_attend(_SCORES, _DEAD, "return s.softmax(2) @ k"), "not the keys"),

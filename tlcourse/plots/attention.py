@@ -33,9 +33,10 @@ def attention(weights, source: Sequence[str], written: Sequence[str], *, title: 
     """
     values = array(weights, "weights").astype(float)
     source, written = [plain(s) for s in source], [plain(w) for w in written]
+    rows, columns = len(written), len(source)
     if values.ndim != 2 or values.shape != (len(written), len(source)) or not values.size:
         raise CourseError(
-            f"The weights have the shape {list(values.shape)}; there are {len(written)} pieces and {len(source)} words.",
+            f"The weights have the shape {list(values.shape)}; there are {rows} pieces and {columns} words.",
             do="Pass the weights [t, s] of one text, its t pieces and its s words.",
         )
     if not np.isfinite(values).all() or values.min() < -1e-6 or np.abs(values.sum(1) - 1).max() > 0.01:
@@ -44,7 +45,6 @@ def attention(weights, source: Sequence[str], written: Sequence[str], *, title: 
         )
     if max(values.shape) > MOST:
         raise CourseError(f"More than {MOST} words cannot be read in a figure.", do="Draw a shorter text.")
-    rows, columns = values.shape
     cell = min(0.55, (WIDTH - 2.2) / columns)
     with drawing(max(3.6, cell * columns + 2.2), 0.3 * rows + 1.2 + 0.3 * bool(title)) as figure:
         ax = figure.subplots()

@@ -1,4 +1,4 @@
-"""`kept_run`: the translations of a trial, from the file that comes with the course; or, if there are none, trained now.
+"""`kept_run`: the translations of a trial, from a file that comes with the course; if there are none, trained now.
 
 One run takes seconds, and an interval over seeds takes dozens of runs. So their translations are kept, under a key of
 the code, the strings, the encoder and the settings. Change any of these and nothing is found: then the run is made
@@ -100,13 +100,13 @@ def main() -> None:
     """Run every trial again, and write the file."""
     import torch
 
+    made = {"torch": torch.__version__, "python": platform.python_version(), "processor": platform.machine()}
     runs = {}
     for trial in trials():
         runs[key(trial)] = recipe.run(trial)
         print(*trial, runs[key(trial)][0], sep=" | ", flush=True)
-    made = {"torch": torch.__version__, "python": platform.python_version(), "processor": platform.machine()}
-    text = json.dumps({"made": made, "runs": runs}, ensure_ascii=False, sort_keys=True)
-    PATH.write_bytes(gzip.compress(text.encode(), mtime=0))
+        text = json.dumps({"made": made, "runs": runs}, ensure_ascii=False, sort_keys=True)
+        PATH.write_bytes(gzip.compress(text.encode(), mtime=0))
 
 
 if __name__ == "__main__":

@@ -145,7 +145,7 @@ def _beam(model: Translator, memory: Memory, most: int, beam: int, shorter: floa
         ids, seen = torch.cat([ids[come], last], 1), torch.cat([seen[come], weights[come, -1:]], 1)
         state = state[:, come]
         # totals only fall, and a length raises them by what it may still become
-        if all(float(total[i, 0]) / (most if shorter else 1) ** shorter <= done[i] for i in range(n)):
+        if all(float(total[i, 0]) / most**shorter <= done[i] for i in range(n)):
             break
     for i in range(n):
         if best[i] is None:
