@@ -23,7 +23,11 @@ def entries(repository):
 
 
 def chapters(repository):
-    return {path.name[:2]: path.read_text(encoding="utf-8") for path in sorted((repository / "chapters").glob("*.md"))}
+    """The text of each chapter by its number; of 06 and 07 that of all their notebooks."""
+    texts = {}
+    for path in sorted((repository / "chapters").glob("*.md")):
+        texts[path.name[:2]] = texts.get(path.name[:2], "") + path.read_text(encoding="utf-8")
+    return texts
 
 
 def test_each_entry_is_one_or_two_sentences_and_says_where_it_is_met(entries):

@@ -24,7 +24,7 @@ ORDER = (
     ("exercises",),
     ("widgets",),
     ("plots",),
-    ("optimization", "multitask", "translation", "adaptation", "selection", "explain"),
+    ("optimization", "multitask", "adaptation", "selection", "explain", "translation"),
     ("training",),
     ("features",),
     ("freezing",),

@@ -2,8 +2,10 @@
 
 from tlcourse.translation.attention import CrossAttention
 from tlcourse.translation.decoder import Translator
+from tlcourse.translation.kept import kept_run
 from tlcourse.translation.nearest import nearest_copies
 from tlcourse.translation.reading import read_texts
+from tlcourse.translation.recipe import Trial, child
 from tlcourse.translation.scores import translation_scores
 from tlcourse.translation.search import Translations, translate
 from tlcourse.translation.subwords import Subwords
@@ -14,7 +16,10 @@ __all__ = [
     "Subwords",
     "Translations",
     "Translator",
+    "Trial",
+    "child",
     "fit_translator",
+    "kept_run",
     "nearest_copies",
     "read_texts",
     "translate",
