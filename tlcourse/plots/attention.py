@@ -9,9 +9,10 @@ import numpy as np
 from tlcourse.errors import CourseError
 from tlcourse.plots.inputs import array
 from tlcourse.plots.plot import INK, ORANGE, WIDTH, Plot, drawing
-from tlcourse.plots.words import number, plain, shorten
+from tlcourse.plots.words import number, plain, shorten, units
 
 MOST = 40
+END = {"⏹": "(end)"}  # few fonts have the sign
 
 
 def attention(weights, source: Sequence[str], written: Sequence[str], *, title: str = "") -> Plot:
@@ -32,7 +33,7 @@ def attention(weights, source: Sequence[str], written: Sequence[str], *, title: 
     Chapter 07-2.
     """
     values = array(weights, "weights").astype(float)
-    source, written = [plain(s) for s in source], [plain(w) for w in written]
+    source, written = [plain(s) for s in source], [END.get(w, plain(w)) for w in written]
     rows, columns = len(written), len(source)
     if values.ndim != 2 or values.shape != (len(written), len(source)) or not values.size:
         raise CourseError(
@@ -45,8 +46,9 @@ def attention(weights, source: Sequence[str], written: Sequence[str], *, title: 
         )
     if max(values.shape) > MOST:
         raise CourseError(f"More than {MOST} words cannot be read in a figure.", do="Draw a shorter text.")
-    cell = min(0.55, (WIDTH - 2.2) / columns)
-    with drawing(max(3.6, cell * columns + 2.2), 0.3 * rows + 1.2 + 0.3 * bool(title)) as figure:
+    cell, title = min(0.7, (WIDTH - 2.4) / columns), plain(title)
+    width = min(WIDTH, max(3.6, cell * columns + 2.4, 0.1 * units(title) + 2.2))
+    with drawing(width, 0.3 * rows + 1.2 + 0.3 * bool(title)) as figure:
         ax = figure.subplots()
         picture = ax.imshow(values, cmap="Blues", vmin=0, vmax=1, aspect="auto")
         ax.plot(values.argmax(1), range(rows), "o", color=ORANGE, ms=6, mec=INK, mew=0.8, ls="")
@@ -57,8 +59,8 @@ def attention(weights, source: Sequence[str], written: Sequence[str], *, title: 
         ax.set(xlabel="looked at", ylabel="written")
         figure.colorbar(picture, ax=ax, label="weight", fraction=0.05, pad=0.02)
         if title:
-            ax.set_title(plain(title))
-    return Plot(figure, _tell(values, source, written, plain(title)))
+            ax.set_title(shorten(title, int((width - 2.0) / 0.1)))
+    return Plot(figure, _tell(values, source, written, title))
 
 
 def _tell(values, source, written, title) -> str:
