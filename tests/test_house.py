@@ -24,7 +24,7 @@ ORDER = (
     ("exercises",),
     ("widgets",),
     ("plots",),
-    ("optimization", "multitask", "adaptation", "selection", "explain", "detection", "segmentation"),
+    ("optimization", "multitask", "adaptation", "selection", "explain", "detection", "segmentation", "translation"),
     ("training",),
     ("features",),
     ("freezing",),

@@ -122,6 +122,7 @@ def every_plot(names):
         "image prediction": plots.prediction(Prediction("image", **sure, **seen)),
         "text prediction": plots.prediction(Prediction("text", **sure, text=text, spans=tuple(spans), weights=weights)),
         "tokens": plots.tokens(TokenAttribution(text, tuple(spans), tuple(weights[0]), names[0], 1.0, 0.5, 0.0, 50)),
+        "attention": plots.attention(np.full((k, k), 1 / k), names, names, title=names[0]),
         "strategies": plots.strategies(priced(names, values.values())),
         "gain": plots.gain(
             {n: {2: (v - 0.5, v - 0.6, v - 0.4), 9: (0.1, 0.0, 0.2)} for n, v in values.items()}, log=True

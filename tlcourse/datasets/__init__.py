@@ -12,6 +12,7 @@ from tlcourse.datasets.face_scenes import face_scenes
 from tlcourse.datasets.faces import faces
 from tlcourse.datasets.folder import from_folder
 from tlcourse.datasets.heaps import coin_heaps
+from tlcourse.datasets.interface import ParallelSplit, interface_strings
 from tlcourse.datasets.photographs import PHOTOGRAPHS, photograph
 from tlcourse.datasets.reading import read_image
 from tlcourse.datasets.scenes import digit_scenes
@@ -26,6 +27,7 @@ __all__ = [
     "DATASETS",
     "PHOTOGRAPHS",
     "Dataset",
+    "ParallelSplit",
     "Split",
     "box_iou",
     "from_csv",
@@ -49,6 +51,7 @@ DATASETS: dict[str, Callable[..., Dataset]] = {
     "tissue-masks": tissue_masks,
     "coin-heaps": coin_heaps,
     "sentiment": sentiment,
+    "interface-strings": interface_strings,
 }
 _made: dict[tuple, tuple[Dataset, list]] = {}
 
@@ -58,10 +61,10 @@ def load_dataset(name: str, **options) -> Dataset:
 
     Arguments:
         name: `"faces"`, `"surfaces"`, `"digits"`, `"digits-small"`, `"digit-scenes"`, `"face-scenes"`, `"tissue"`,
-            `"tissue-masks"`, `"coin-heaps"` or `"sentiment"`.
+            `"tissue-masks"`, `"coin-heaps"`, `"sentiment"` or `"interface-strings"`.
         options: `domain=` of `"sentiment"`: `"movie"` (the default), `"product"`, `"tweet"` or `"news"`; `seed=` of
             `"digit-scenes"`, `"face-scenes"` and `"coin-heaps"`: another one puts other things elsewhere, always from
-            the same splits.
+            the same splits; `language=` of `"interface-strings"`: `"fr"` (the default), `"es"` or `"zh"`.
 
     Returns a `Dataset`, always with the same items in the same order. Raises `UnknownName`.
 

@@ -1,5 +1,6 @@
 """Every figure of the course: one style, readable without colour, and told in words by its `alt` text."""
 
+from tlcourse.plots.attention import attention
 from tlcourse.plots.bars import bars, depth, stages
 from tlcourse.plots.boxes import boxes
 from tlcourse.plots.clouds import confusion, embedding
@@ -21,6 +22,7 @@ from tlcourse.plots.tokens import tokens
 
 __all__ = [
     "Plot",
+    "attention",
     "bars",
     "boxes",
     "confusion",

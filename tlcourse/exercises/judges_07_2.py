@@ -1,0 +1,264 @@
+"""Checks of chapter 07-2's exercises: teacher forcing, attention, and leaks between two sides."""
+
+from __future__ import annotations
+
+from tlcourse.exercises.answers import NotYet, call
+from tlcourse.exercises.judges_05 import CLOSE, number, told
+
+PAD, START, END = 0, 1, 2
+
+
+# --- 07-2.1: teacher forcing
+
+
+def lesson():
+    """A small decoder, states of three sources, and the pieces of their translations, padded."""
+    import torch
+
+    from tlcourse.models import Tokens
+    from tlcourse.translation import Translator
+
+    model = Translator(12, width=8, states=6, seed=3).eval()
+    with torch.no_grad():
+        model.table.weight.mul_(3)
+    generator = torch.Generator().manual_seed(0)
+    tokens = Tokens(torch.randn(3, 4, 6, generator=generator), torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0], [1, 1, 1, 0]]))
+    ids = torch.tensor([[1, 5, 7, 9, 4, 2], [1, 8, 2, 0, 0, 0], [1, 3, 6, 2, 0, 0]])
+    return model, tokens, ids
+
+
+def forced(loss) -> None:
+    """07-2.1: the mean cross-entropy of the next piece, over all that are no padding."""
+    import torch
+    from torch.nn.functional import cross_entropy
+
+    model, tokens, ids = lesson()
+    kept = ids.clone()
+    got = number(call(loss, model, tokens, ids), "the loss")
+    if not torch.equal(ids, kept):
+        raise NotYet("Your function changed the pieces that it was given. Take slices of them, and leave them alone.")
+
+    def over(scores, wanted, **more):
+        return cross_entropy(scores.flatten(0, 1), wanted.flatten(), **more)
+
+    right = over(model(tokens, ids[:, :-1]), ids[:, 1:], ignore_index=PAD)
+    if abs(float(got.detach()) - float(right.detach())) > CLOSE:
+        raise _wrong_lesson(got, model, tokens, ids, over, right)
+    if not got.requires_grad:
+        raise NotYet("The loss is right, but no gradient flows through it. Keep it a tensor: no `.item()`, no `float`.")
+
+
+def _wrong_lesson(got, model, tokens, ids, over, right) -> NotYet:
+    scores, wanted = model(tokens, ids[:, :-1]).detach(), ids[:, 1:]
+    each = over(scores, wanted, reduction="none").view(wanted.shape)
+    mask = (wanted != PAD).float()
+    count = mask.sum()
+    mistakes = [
+        (
+            lambda: over(model(tokens, ids).detach(), ids, ignore_index=PAD),
+            "The decoder is asked for the very piece that it was just given, so it only has to copy. What goes in ends "
+            "one piece earlier, `ids[:, :-1]`, and what is wanted begins one later, `ids[:, 1:]`.",
+        ),
+        (
+            lambda: over(scores, ids[:, :-1], ignore_index=PAD),
+            "What goes in is right. What is wanted has to be shifted: the *next* pieces, `ids[:, 1:]`.",
+        ),
+        (
+            lambda: over(model(tokens, ids[:, 1:]).detach(), ids[:, :-1], ignore_index=PAD),
+            "Turned round: the decoder is given the later pieces, and asked for the earlier ones.",
+        ),
+        (
+            lambda: each.mean(),
+            "Padding counts as if it were to be learned: short translations would mostly teach it. `ignore_index=0`.",
+        ),
+        (
+            lambda: (each * mask).sum() / mask.numel(),
+            "The padding's loss is nought, but it still counts in the number that you divide by.",
+        ),
+        (
+            lambda: ((each * mask).sum(1) / mask.sum(1)).mean(),
+            "You averaged within each translation first. Every *piece* counts the same: one mean over all of them.",
+        ),
+        (
+            lambda: (each * mask * (wanted != END)).sum() / (mask * (wanted != END)).sum(),
+            "The end is left out, so the decoder would never learn to stop. Only padding does not count.",
+        ),
+        (lambda: (each * mask).sum(), "That is the sum over the pieces. Divide by how many they are."),
+        (lambda: (each * mask).sum() / len(ids), "You divided by the translations. Divide by their pieces."),
+        (
+            lambda: over(scores.softmax(2), wanted, ignore_index=PAD),
+            "`cross_entropy` takes the scores themselves; it makes the softmax. You made it twice.",
+        ),
+        (lambda: -right, "The sign is turned: this loss would make the right piece less probable."),
+    ]
+    otherwise = (
+        f"The loss should be {float(right.detach()):.4f}; yours is {float(got.detach()):.4f}. "
+        f"It is a mean over {int(count)} next pieces."
+    )
+    return told(got, mistakes, otherwise)
+
+
+# --- 07-2.2: attention
+
+
+def glances(d: int = 4):
+    """Queries `[2, 3, d]`, keys and values `[2, 5, d]`, and a mask `[2, 5]`."""
+    import torch
+
+    generator = torch.Generator().manual_seed(d)
+    q, k, v = (2 * torch.randn(2, t, d, generator=generator) for t in (3, 5, 5))
+    return q, k, v, torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]])
+
+
+def looked(attend) -> None:
+    """07-2.2: softmax(q k / sqrt d) v, and no weight on padding."""
+    import torch
+
+    for d in (4, 9):
+        q, k, v, mask = glances(d)
+        kept = [x.clone() for x in (q, k, v, mask)]
+        got = call(attend, q, k, v, mask)
+        if got is None:
+            raise NotYet("Your function returns nothing. Return what was seen, a tensor [n, t, d].")
+        if isinstance(got, (tuple, list)):
+            raise NotYet("Return one tensor, what was seen [n, t, d]; keep the weights to yourself.")
+        if not isinstance(got, torch.Tensor):
+            raise NotYet(f"Return a tensor [n, t, d], not {type(got).__name__}.")
+        if not all(torch.equal(a, b) for a, b in zip((q, k, v, mask), kept, strict=True)):
+            raise NotYet("Your function changed what it was given. Make new tensors: `masked_fill` without `_`.")
+        scores, dead = q @ k.transpose(1, 2) / d**0.5, mask[:, None] == 0
+        right = scores.masked_fill(dead, float("-inf")).softmax(2) @ v
+        if got.shape == right.shape and torch.allclose(got, right, atol=1e-5):
+            continue
+        raise _wrong_glance(got, q, k, v, mask, scores, dead, right)
+
+
+def _wrong_glance(got, q, k, v, mask, scores, dead, right) -> NotYet:
+    d, gone = q.shape[2], float("-inf")
+    after = scores.softmax(2) * mask[:, None]
+    mistakes = [
+        (
+            lambda: (scores * d**0.5).masked_fill(dead, gone).softmax(2) @ v,
+            "The division by the root of d is missing: long vectors would make the softmax nearly all or nothing.",
+        ),
+        (
+            lambda: (scores / d**0.5).masked_fill(dead, gone).softmax(2) @ v,
+            "You divided by d. Divide by its *root*: a product of d random numbers grows like the root of d.",
+        ),
+        (lambda: scores.softmax(2) @ v, "Padding is looked at as well: `mask` does nothing in your answer."),
+        (
+            lambda: after @ v,
+            "The mask comes after the softmax, so the weights of a text with padding no longer sum to one. "
+            "Set their *scores* to minus infinity before.",
+        ),
+        (
+            lambda: scores.masked_fill(dead, 0.0).softmax(2) @ v,
+            "A score of nought is not no weight: e to the power of 0 is 1. Use minus infinity.",
+        ),
+        (
+            lambda: (scores * mask[:, None]).softmax(2) @ v,
+            "A score of nought is not no weight: e to the power of 0 is 1. Use minus infinity.",
+        ),
+        (
+            lambda: scores.masked_fill(dead, gone).softmax(1).nan_to_num(0.0) @ v,
+            "The softmax runs over the pieces that look. It has to run over the words that are looked at: the last "
+            "axis.",
+        ),
+        (
+            lambda: scores.masked_fill(~dead, gone).softmax(2).nan_to_num(0.0) @ v,
+            "The mask is turned round: 1 stands for a word, 0 for padding.",
+        ),
+        (
+            lambda: scores.masked_fill(dead, gone).softmax(2) @ k,
+            "The weights are right; what is summed with them are the values `v`, not the keys.",
+        ),
+        (
+            lambda: scores.masked_fill(dead, 0.0) @ v,
+            "There is no softmax: these are scores, not shares that sum to one.",
+        ),
+        (
+            lambda: scores.masked_fill(dead, gone).softmax(2),
+            "These are the weights. Sum the values with them: `weights @ v`.",
+        ),
+    ]
+    if got.shape == right.shape and not got.isfinite().all() and right.isfinite().all():
+        return NotYet("Some of your numbers are NaN: somewhere a whole row has a score of minus infinity.")
+    shape = (
+        "" if got.shape == right.shape else f" Yours has the shape {list(got.shape)}, it should be {[*right.shape]}."
+    )
+    return told(got, mistakes, f"This is not softmax(q k / root of d) v, without padding.{shape}")
+
+
+# --- 07-2.3: leaks between two sides
+
+
+TRAIN = [
+    "Close %1",
+    "Open file…",
+    "Kernel {name} died",
+    "Save",
+    "<b>Warning</b>",
+    "42 items",
+    "Close all tabs",
+    "%1 / %2",
+]
+TEST = [
+    "close", "OPEN FILE", "Kernel {id} died!", "Save all", "Warning:", "7 items", "Disclose", "100 %", "Close %2 tabs",
+    "Run", "Kernel died", "Save",
+]  # fmt: skip
+LEAKS = (0, 1, 2, 4, 5, 10, 11)
+
+
+def sides():
+    """Strings of two sides, some of which are one template."""
+    return list(TRAIN), list(TEST)
+
+
+def leaking(leaks) -> None:
+    """07-2.3: the places in test whose template is in train."""
+    train, test = sides()
+    got = call(leaks, train, test)
+    if (train, test) != sides():
+        raise NotYet("Your function changed the lists that it was given.")
+    found = _places(got)
+    if found == set(LEAKS):
+        return
+    if found == {11}:
+        raise NotYet("Only strings that are exactly equal were found. `close` and `Close %1` are one template.")
+    raise NotYet(_which(found))
+
+
+def _places(got) -> set[int]:
+    if got is None:
+        raise NotYet("Your function returns nothing. Return the places in `test`, a list of numbers.")
+    try:
+        got = got.tolist() if hasattr(got, "tolist") else list(got)
+    except TypeError:
+        raise NotYet(f"Return a list of places in `test`, not {type(got).__name__}.") from None
+    if any(isinstance(i, str) for i in got):
+        raise NotYet("These are strings. Return their places in `test`: 0 for the first.")
+    if len(got) == len(TEST) and all(isinstance(i, bool) for i in got):
+        raise NotYet("You return True or False for each string. Return the places where it is True.")
+    if len(set(got)) < len(got):
+        raise NotYet("A place is named twice: one string of `test` may be like several of `train`.")
+    return {int(i) for i in got}
+
+
+def _which(found: set[int]) -> str:
+    checks = (
+        (7 in found, "`100 %` and `%1 / %2` have no letter: what is empty without placeholders is like nothing."),
+        (6 in found, "`Disclose` holds the letters of `Close`, and is another word: compare whole templates."),
+        (3 in found, "`Save all` begins like `Save`, and says something else: compare whole templates."),
+        (8 in found, "`Close %2 tabs` is not `Close all tabs`: a word is missing. Templates have to be equal."),
+        (0 not in found and 1 not in found, "Capitals make no other string: `OPEN FILE` and `Open file…` are one."),
+        (1 not in found, "Signs make no other string: `OPEN FILE` and `Open file…` are one. Keep letters only."),
+        (4 not in found, "Markup is no text: `<b>Warning</b>` without its tags is `Warning`. The b must go as well."),
+        (2 not in found or 10 not in found, "The name inside `{name}` is part of the placeholder: take it out whole."),
+        (5 not in found, "Digits make no other string: `42 items` and `7 items` are one."),
+        (0 not in found, "`Close %1` without its placeholder is `close`, the first string of `test`."),
+        (11 not in found, "Strings that are exactly equal leak, too."),
+    )
+    for wrong, message in checks:
+        if wrong:
+            return message
+    return f"The places are {list(LEAKS)}; you found {sorted(found)}. Numbers count in `test`, from 0."
