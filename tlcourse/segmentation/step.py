@@ -61,6 +61,10 @@ class MapSource:
     def __len__(self) -> int:
         return self.n
 
+    def light(self, batch: int) -> bool:
+        """Whether a batch is too little work to share among threads: a decoder's maps are large."""
+        return False
+
     def train(self, mode: bool) -> None:
         self.model.train(mode)
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import torch
-from torch.optim.lr_scheduler import LambdaLR
 
 from tlcourse.errors import CourseError, real_number, whole_number
 from tlcourse.features import Features
-from tlcourse.features.modes import evaluating, model_device, seeded
-from tlcourse.hardware import Cost, measured, reusing_memory
+from tlcourse.features.modes import evaluating, model_device
+from tlcourse.hardware import reusing_memory
 from tlcourse.segmentation.decoder import MaskDecoder
 from tlcourse.segmentation.losses import mask_loss
 from tlcourse.segmentation.step import BestDecoder, MapSource, MaskRun, MaskStep
-from tlcourse.training.history import History, note_interrupt
-from tlcourse.training.loop import made_optimizer, where_stopped
-from tlcourse.training.schedules import check_schedule, share, steps_of
+from tlcourse.training.history import History
+from tlcourse.training.loop import made_optimizer
+from tlcourse.training.recorded import recorded
+from tlcourse.training.schedules import check_schedule, steps_of
 from tlcourse.training.watch import Bar, Watcher
 
 
@@ -75,36 +75,25 @@ def fit_masks(
         raise CourseError(f"progress={progress!r} will not do.", do="Choose True or False, or leave it out.")
     device, source = model_device(decoder), MapSource(decoder, maps, targets)
     held_out = None if valid is None else MapSource(decoder, *valid)
-    history, cost, run = History(), Cost(), None
-    looks_on = Watcher() if progress is False else Bar(progress)
-    try:
-        with measured(device) as cost, seeded(seed, device):
-            steps = steps_of(len(source), batch)
-            opt = made_optimizer(optimizer, _groups(decoder, lr, weight_decay))
-            run = MaskRun(
-                source=source,
-                held_out=held_out,
-                step=MaskStep(source, loss, opt),
-                schedule=LambdaLR(opt, lambda step: share(step, epochs * steps, schedule, warmup)),
-                order=torch.Generator().manual_seed(seed),
-                epochs=epochs,
-                steps=steps,
-                history=history,
-                best=BestDecoder(decoder, patience),
-                checkpoint=None,
-                lr=lr,
-                watcher=looks_on,
-                settings={"epochs": epochs, "lr": lr, "batch": batch, "seed": seed},
-                loss=loss,
-            )
-            run.go()
-            history.note = " ".join(run.best.restore())
-    except KeyboardInterrupt:
-        history.interrupted, history.note = True, where_stopped(history, epochs, run)
-        note_interrupt()
-        print(history.note)
-    finally:
-        history.seconds, history.memory = history.seconds + cost.seconds, cost.memory
+    history, looks_on = History(), Watcher() if progress is False else Bar(progress)
+    settings = {
+        "epochs": epochs, "lr": lr, "batch": batch, "weight_decay": weight_decay, "schedule": schedule,
+        "warmup": warmup, "seed": seed,
+    }  # fmt: skip
+    with recorded(history, epochs, device, seed) as recorder:
+        run = MaskRun(
+            source=source,
+            held_out=held_out,
+            step=MaskStep(source, loss, made_optimizer(optimizer, _groups(decoder, lr, weight_decay))),
+            steps=steps_of(len(source), batch),
+            history=history,
+            best=BestDecoder(decoder, patience),
+            watcher=looks_on,
+            settings=settings,
+            loss=loss,
+        )
+        recorder.go(run)
+        history.note = " ".join(run.best.restore())
     return history
 
 
