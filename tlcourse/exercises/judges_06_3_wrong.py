@@ -136,6 +136,6 @@ OBJECTS = {
     ),
     "flat water": (
         _objects("seeds = label(foreground & (depth > 0.5))", "return watershed(depth * 0, seeds, mask=foreground)"),
-        "borders lie elsewhere",
+        "upside down",
     ),
 }  # fmt: skip
