@@ -39,11 +39,10 @@ def decode(points, distances, stride, size):
 SUPPRESS = Exercise(
     name="06-2.2",
     title="Non-maximum suppression",
-    task="Many points see the same face, and each gives a box. Write `suppress(boxes, scores, overlap)`: go "
-    "through the boxes from the surest to the least sure, and keep a box unless it overlaps one that you have *kept* by an IoU of "
-    "more than `overlap`. Return the places of those that stay, the surest first. "
-    '`torchvision.ops.box_iou(boxes, boxes)` gives all IoUs `[k, k]`. `exercise("06-2.2").material()` lends you boxes '
-    "and scores.",
+    task="Many points see the same face, and each gives a box. Write `suppress(boxes, scores, overlap)`: go from the "
+    "surest box to the least sure, and keep a box unless it overlaps one that you have *kept* by an IoU of more than "
+    "`overlap`. Return the places of those that stay, the surest first. `torchvision.ops.box_iou(boxes, boxes)` gives "
+    'all IoUs `[k, k]`. `exercise("06-2.2").material()` lends you boxes and scores.',
     stub="def suppress(boxes, scores, overlap):\n    ...",
     answers=("suppress",),
     judge=judges_06_2.suppressed,
@@ -73,12 +72,12 @@ AVERAGE = Exercise(
     name="06-2.3",
     title="Average precision",
     task="Sort all boxes of a test set by score, the surest first, and say of each whether it found an object that "
-    "none before it had found. Write `average_precision(hits, objects)`: `hits` is that list, a bool tensor `[k]` "
+    "none before it had found. Write `precision_area(hits, objects)`: `hits` is that list, a bool tensor `[k]` "
     "(perhaps empty), and `objects` is how many there are. At the place of each hit, precision is the share of hits so "
     "far; as it may rise again later, take the best from there on. Add these up over the hits and divide by `objects`. "
     '`exercise("06-2.3").material()` lends you a list.',
-    stub="def average_precision(hits, objects):\n    ...",
-    answers=("average_precision",),
+    stub="def precision_area(hits, objects):\n    ...",
+    answers=("precision_area",),
     judge=judges_06_2.averaged,
     make=judges_06_2.sorted_answers,
     why="It is the area under precision over recall, made not to rise, and needs no threshold: only the order of the "
@@ -91,7 +90,7 @@ AVERAGE = Exercise(
     code="""
 import torch
 
-def average_precision(hits, objects):
+def precision_area(hits, objects):
     if not len(hits):
         return 0.0
     precision = hits.cumsum(0) / torch.arange(1, len(hits) + 1)

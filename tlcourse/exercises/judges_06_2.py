@@ -58,41 +58,47 @@ def decoded(decode) -> None:
         got = tensor(call(decode, points, distances, stride, size), (4, 4), "the boxes")
         if not (torch.equal(points, kept[0]) and torch.equal(distances, kept[1])):
             raise NotYet("Your function changed the points or the distances that it was given: it works in place.")
-        x, d = points, distances * stride
-        free = torch.cat([x - d[:, :2], x + d[:, 2:]], 1)
-        right = free.clamp(0, size)
-        if torch.allclose(got, right, atol=CLOSE):
-            continue
-        unscaled = torch.cat([x - distances[:, :2], x + distances[:, 2:]], 1)
-        swapped = torch.cat([x.flip(1) - d[:, :2], x.flip(1) + d[:, 2:]], 1)
-        middles = torch.cat([(right[:, :2] + right[:, 2:]) / 2, right[:, 2:] - right[:, :2]], 1)
-        raise told(
-            got,
-            [
-                (lambda: free, "Some boxes reach beyond the image. Nothing is there: cut them off at 0 and at `size`."),
-                (lambda: free.clamp(min=0), "Boxes are cut off on the left and above, not on the right and below."),
-                (lambda: free.clamp(max=size), "Boxes are cut off on the right and below, not on the left and above."),
-                (lambda: unscaled.clamp(0, size), "The distances are in places of the map: multiply by `stride`."),
-                (lambda: unscaled, "The distances are in places of the map: multiply by `stride`; and cut off."),
-                (
-                    lambda: torch.cat([x + d[:, :2], x + d[:, 2:]], 1).clamp(0, size),
-                    "You added all four distances. The left and the top edge lie *before* the point: take those off.",
-                ),
-                (
-                    lambda: torch.cat([x + d[:, :2], x - d[:, 2:]], 1).clamp(0, size),
-                    "The boxes are inverted: take the first two distances off, and add the last two.",
-                ),
-                (lambda: swapped.clamp(0, size), "x and y of the points are exchanged: a point is (x, y)."),
-                (
-                    lambda: torch.cat([x - d[:, :2], d[:, :2] + d[:, 2:]], 1),
-                    "The last two are width and height. A box here is left, top, *right, bottom*.",
-                ),
-                (lambda: middles, "That is middle and size. A box here is left, top, right, bottom."),
-                (lambda: d, "These are still the distances. Where are the edges? The point is missing."),
-            ],
-            f"For the point {points[0].tolist()} with the distances {distances[0].tolist()}, a stride of {stride} and "
-            f"a size of {size} the box should be {right[0].tolist()}; yours is {got[0].tolist()}.",
-        )
+        d = distances * stride
+        right = torch.cat([points - d[:, :2], points + d[:, 2:]], 1).clamp(0, size)
+        if not torch.allclose(got, right, atol=CLOSE):
+            raise _wrong_boxes(got, right, points, distances, stride, size)
+
+
+def _wrong_boxes(got, right, x, distances, stride, size) -> NotYet:
+    import torch
+
+    d = distances * stride
+    free = torch.cat([x - d[:, :2], x + d[:, 2:]], 1)
+    unscaled = torch.cat([x - distances[:, :2], x + distances[:, 2:]], 1)
+    swapped = torch.cat([x.flip(1) - d[:, :2], x.flip(1) + d[:, 2:]], 1)
+    middles = torch.cat([(right[:, :2] + right[:, 2:]) / 2, right[:, 2:] - right[:, :2]], 1)
+    return told(
+        got,
+        [
+            (lambda: free, "Some boxes reach beyond the image. Nothing is there: cut them off at 0 and at `size`."),
+            (lambda: free.clamp(min=0), "Boxes are cut off on the left and above, not on the right and below."),
+            (lambda: free.clamp(max=size), "Boxes are cut off on the right and below, not on the left and above."),
+            (lambda: unscaled.clamp(0, size), "The distances are in places of the map: multiply by `stride`."),
+            (lambda: unscaled, "The distances are in places of the map: multiply by `stride`; and cut off."),
+            (
+                lambda: torch.cat([x + d[:, :2], x + d[:, 2:]], 1).clamp(0, size),
+                "You added all four distances. The left and the top edge lie *before* the point: take those off.",
+            ),
+            (
+                lambda: torch.cat([x + d[:, :2], x - d[:, 2:]], 1).clamp(0, size),
+                "The boxes are inverted: take the first two distances off, and add the last two.",
+            ),
+            (lambda: swapped.clamp(0, size), "x and y of the points are exchanged: a point is (x, y)."),
+            (
+                lambda: torch.cat([x - d[:, :2], d[:, :2] + d[:, 2:]], 1),
+                "The last two are width and height. A box here is left, top, *right, bottom*.",
+            ),
+            (lambda: middles, "That is middle and size. A box here is left, top, right, bottom."),
+            (lambda: d, "These are still the distances. Where are the edges? The point is missing."),
+        ],
+        f"For the point {x[0].tolist()} with the distances {distances[0].tolist()}, a stride of {stride} and "
+        f"a size of {size} the box should be {right[0].tolist()}; yours is {got[0].tolist()}.",
+    )
 
 
 # --- 06-2.2: non-maximum suppression
@@ -190,7 +196,7 @@ def sorted_answers():
     return torch.tensor([True, False, True, True, False]), 4
 
 
-def averaged(average_precision) -> None:
+def averaged(precision_area) -> None:
     """06-2.3: the mean over all objects of the precision at the place where each is found, made not to rise again."""
     import torch
 
@@ -198,7 +204,7 @@ def averaged(average_precision) -> None:
     for hits, objects in cases:
         hits = torch.tensor(hits, dtype=torch.bool)
         kept = hits.clone()
-        got = tensor(call(average_precision, hits, objects), (), "the average precision, one number,")
+        got = tensor(call(precision_area, hits, objects), (), "the average precision, one number,")
         if not torch.equal(hits, kept):
             raise NotYet("Your function changed the answers that it was given: it works in place.")
         rank = torch.arange(1, len(hits) + 1)
@@ -207,42 +213,44 @@ def averaged(average_precision) -> None:
         right = (envelope * hits).sum() / objects
         if torch.allclose(got, right, atol=CLOSE):
             continue
-        found = max(int(hits.sum()), 1)
         if not torch.isfinite(got):
             raise NotYet("With no hit, or no box at all, the result is not a number. What is found nowhere scores 0.")
-        raise told(
-            got,
-            [
-                (
-                    lambda: (raw * hits).sum() / objects,
-                    "The precision may rise again further down; take at each hit the best precision *from there on*: "
-                    "`precision.flip(0).cummax(0).values.flip(0)`.",
-                ),
-                (
-                    lambda: (envelope * hits).sum() / found,
-                    "You divided by what was found. Objects that nobody found count as well: divide by `objects`.",
-                ),
-                (
-                    lambda: (raw * hits).sum() / found,
-                    "You divided by what was found. Objects that nobody found count as well: divide by `objects`.",
-                ),
-                (
-                    lambda: raw[-1] if len(raw) else 0.0,
-                    "That is the precision of the whole list: its order does not count.",
-                ),
-                (lambda: hits.sum() / objects, "That is the recall: the order of the boxes does not count in it."),
-                (
-                    lambda: raw.mean() if len(raw) else 0.0,
-                    "You averaged over all boxes. Take the precision where an object is *found*, and divide by "
-                    "`objects`.",
-                ),
-                (lambda: (hits.flip(0).cumsum(0) / rank * hits.flip(0)).sum() / objects, "The surest box comes first."),
-                (
-                    lambda: envelope.mean() if len(raw) else 0.0,
-                    "You averaged over all boxes. Take the precision where an object is *found*, and divide by "
-                    "`objects`.",
-                ),
-            ],
-            f"For the answers {hits.int().tolist()} and {objects} objects it should be {float(right):.3f}; yours is "
-            f"{float(got):.3f}.",
-        )
+        raise _wrong_average(got, right, hits, objects, raw, envelope)
+
+
+def _wrong_average(got, right, hits, objects, raw, envelope) -> NotYet:
+    found, rank, turned = max(int(hits.sum()), 1), (raw == raw).cumsum(0), hits.flip(0)
+    return told(
+        got,
+        [
+            (
+                lambda: (raw * hits).sum() / objects,
+                "The precision may rise again further down; take at each hit the best precision *from there on*: "
+                "`precision.flip(0).cummax(0).values.flip(0)`.",
+            ),
+            (
+                lambda: (envelope * hits).sum() / found,
+                "You divided by what was found. Objects that nobody found count as well: divide by `objects`.",
+            ),
+            (
+                lambda: (raw * hits).sum() / found,
+                "You divided by what was found. Objects that nobody found count as well: divide by `objects`.",
+            ),
+            (
+                lambda: raw[-1] if len(raw) else 0.0,
+                "That is the precision of the whole list: its order does not count.",
+            ),
+            (lambda: hits.sum() / objects, "That is the recall: the order of the boxes does not count in it."),
+            (
+                lambda: raw.mean() if len(raw) else 0.0,
+                "You averaged over all boxes. Take the precision where an object is *found*, and divide by `objects`.",
+            ),
+            (lambda: (turned.cumsum(0) / rank * turned).sum() / objects, "The surest box comes first."),
+            (
+                lambda: envelope.mean() if len(raw) else 0.0,
+                "You averaged over all boxes. Take the precision where an object is *found*, and divide by `objects`.",
+            ),
+        ],
+        f"For the answers {hits.int().tolist()} and {objects} objects it should be {float(right):.3f}; yours is "
+        f"{float(got):.3f}.",
+    )

@@ -17,7 +17,7 @@ def _suppress(*lines: str) -> str:
 
 
 def _average(*lines: str) -> str:
-    return _function("average_precision(hits, objects)", *lines)
+    return _function("precision_area(hits, objects)", *lines)
 
 
 _D = "d = distances * stride"
