@@ -13,6 +13,7 @@ from tlcourse.datasets.photographs import PHOTOGRAPHS, photograph
 from tlcourse.datasets.reading import read_image
 from tlcourse.datasets.scenes import digit_scenes
 from tlcourse.datasets.sentiment import sentiment
+from tlcourse.datasets.countries import CountryQuestions, TextQuestion, as_split, country_facts, country_questions
 from tlcourse.datasets.split import Dataset, Split, shot_indices, tensor_versions
 from tlcourse.datasets.surfaces import surfaces
 from tlcourse.datasets.table import from_csv
