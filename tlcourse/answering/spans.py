@@ -128,7 +128,7 @@ def best_spans(scores: torch.Tensor, inside: torch.Tensor, longest: int = LONGES
     >>> best_spans(scores, torch.ones(1, 3, dtype=torch.bool))
     (tensor([[1, 1]]), tensor([4.]), tensor([0.]))
     """
-    n, t, _ = scores.shape
+    t = scores.shape[1]
     usable = inside.clone()
     usable[:, 0] = False
     both = scores[:, :, None, 0] + scores[:, None, :, 1]

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from inspect import signature
 
 from tlcourse.datasets.boxes import box_iou
+from tlcourse.datasets.countries import CountryQuestions, TextQuestion, as_split, country_facts, country_questions
 from tlcourse.datasets.digits import digits, digits_small
 from tlcourse.datasets.faces import faces
 from tlcourse.datasets.folder import from_folder
@@ -13,8 +14,8 @@ from tlcourse.datasets.photographs import PHOTOGRAPHS, photograph
 from tlcourse.datasets.reading import read_image
 from tlcourse.datasets.scenes import digit_scenes
 from tlcourse.datasets.sentiment import sentiment
-from tlcourse.datasets.countries import CountryQuestions, TextQuestion, as_split, country_facts, country_questions
 from tlcourse.datasets.split import Dataset, Split, shot_indices, tensor_versions
+from tlcourse.datasets.support import Asked, Entry, SupportFaq, support_faq
 from tlcourse.datasets.surfaces import surfaces
 from tlcourse.datasets.table import from_csv
 from tlcourse.datasets.tissue import tissue, tissue_mask
@@ -23,15 +24,24 @@ from tlcourse.errors import UnknownName
 __all__ = [
     "DATASETS",
     "PHOTOGRAPHS",
+    "Asked",
+    "CountryQuestions",
     "Dataset",
+    "Entry",
     "Split",
+    "SupportFaq",
+    "TextQuestion",
+    "as_split",
     "box_iou",
+    "country_facts",
+    "country_questions",
     "from_csv",
     "from_folder",
     "load_dataset",
     "photograph",
     "read_image",
     "shot_indices",
+    "support_faq",
     "tissue_mask",
 ]
 

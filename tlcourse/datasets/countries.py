@@ -1,4 +1,4 @@
-"""Short texts about countries with facts that CLDR holds, and questions whose answer stands in the text, or does not."""
+"""Short texts about countries with facts of CLDR, and questions whose answer stands in the text, or does not."""
 
 from __future__ import annotations
 
@@ -95,9 +95,7 @@ def country_questions(seed: int = 0) -> CountryQuestions:
         chosen, first = order[first : first + count], first + count
         usual, anew = zip(*(pair for code in chosen for pair in _asked(code, facts[code], side, seed)), strict=True)
         parts[side] = usual, anew
-    return CountryQuestions(
-        parts["train"][0], parts["valid"][0], parts["valid"][1], parts["test"][0], parts["test"][1]
-    )
+    return CountryQuestions(parts["train"][0], parts["valid"][0], parts["valid"][1], parts["test"][0], parts["test"][1])
 
 
 @cache
@@ -162,7 +160,8 @@ def _text(facts, told, draw) -> tuple[str, dict[str, int]]:
     text, places = "", {}
     for number, kind in enumerate(told):
         sentence = str(draw.choice(TOLD[kind]))
-        named = sentence.replace("{name}", facts["name"] if number == 0 else draw.choice([facts["name"], "the country"]))
+        name = facts["name"] if number == 0 else str(draw.choice([facts["name"], "the country"]))
+        named = sentence.replace("{name}", name)
         named = named[0].upper() + named[1:]
         before, after = named.split("{answer}")
         text += " " if text else ""

@@ -2,7 +2,10 @@
 
 TOLD = {
     "money": ("{name} pays with the {answer}.", "The {answer} is legal tender in {name}."),
-    "since": ("{name} introduced its present money in {answer}.", "The notes of {name} have been valid since {answer}."),
+    "since": (
+        "{name} introduced its money in {answer}.",
+        "The notes of {name} have been valid since {answer}.",
+    ),
     "before": ("In former times {name} used the {answer}.", "In {name} the {answer} went out of use."),
     "language": ("{name} speaks mostly {answer}.", "The language heard most often in {name} is {answer}."),
     "share": ("In {name} {answer} percent talk in it.", "About {answer} percent of {name} master the language."),
