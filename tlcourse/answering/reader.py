@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from tlcourse.answering.spans import PairTransform, Places, best_spans, places
+from tlcourse.answering.words import checked_question
 from tlcourse.chain import stages
 from tlcourse.datasets.countries import TextQuestion, as_split
 from tlcourse.errors import CourseError, UnknownName, real_number, whole_number
@@ -137,6 +138,20 @@ class SpanReader(nn.Module):
         spans, surplus = torch.cat(spans), torch.cat(surplus)
         told = torch.where((surplus > least)[:, None], spans, torch.zeros_like(spans))
         return Readings(tuple(where.words(told)), spans, surplus)
+
+    def ask(self, question: str, text: str, least: float = 0.0) -> str:
+        """The answer to one question: a piece of the text, or an empty string where the reader finds none.
+
+        Arguments:
+            question, text: as a person writes them.
+            least: by how much an answer has to score above "not in the text".
+
+        Raises `CourseError` for a question that cannot be read, no text, or one that is too long.
+        """
+        if not isinstance(text, str) or not text.strip():
+            raise CourseError("There is no text to read.", do="Pass the text that may hold the answer.")
+        asked = TextQuestion(checked_question(question), text, "", -1, "", "")
+        return self.read([asked], least).answers[0]
 
 
 def fit_reader(
