@@ -68,6 +68,12 @@ def test_there_are_questions_of_both_sorts_in_both_parts(faq):
     assert {faq.entries[a.entry].topic for a in faq.test if a.entry >= 0} == {e.topic for e in faq.entries}
 
 
+def test_fetching_the_chapter_brings_the_faq_and_the_encoder():
+    from tlcourse.assets.catalogue import choose
+
+    assert {"support-faq", "minilm"} <= {asset.name for asset in choose(chapter="07-3-question-answering")}
+
+
 # --- the scores
 
 
