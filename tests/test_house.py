@@ -24,7 +24,17 @@ ORDER = (
     ("exercises",),
     ("widgets",),
     ("plots",),
-    ("optimization", "multitask", "adaptation", "selection", "explain", "detection", "segmentation", "translation"),
+    (
+        "optimization",
+        "multitask",
+        "adaptation",
+        "selection",
+        "explain",
+        "detection",
+        "segmentation",
+        "translation",
+        "answering",
+    ),
     ("training",),
     ("features",),
     ("freezing",),
@@ -36,7 +46,8 @@ ORDER = (
 RANK = {unit: rank for rank, units in enumerate(ORDER) for unit in units}
 HEAVY = ("torch", "torchvision", "numpy", "pandas", "matplotlib", "transformers", "timm", "sklearn", "skimage", "keras")
 IMPORT_NAMES = {"scikit-learn": "sklearn", "scikit-image": "skimage", "pillow": "PIL", "markdown-it-py": "markdown_it"}
-# Parts of what a declared dependency offers to its users: nbclient, jupyterlab, anywidget, transformers, scikit-learn.
+# Parts of what a declared dependency offers to its users, or needs itself (transformers and timm read YAML): nbclient,
+# jupyterlab, anywidget, transformers, scikit-learn.
 BROUGHT_ALONG = {
     "IPython",
     "nbformat",
@@ -46,6 +57,7 @@ BROUGHT_ALONG = {
     "scipy",
     "tokenizers",
     "traitlets",
+    "yaml",
 }
 HOST_ENDS = ("pi.org", "hosted.org", "js.org", "conda.org", "torch.org")
 

@@ -7,6 +7,7 @@ from inspect import signature
 
 from tlcourse.datasets.boxes import box_iou
 from tlcourse.datasets.coins import real_coins
+from tlcourse.datasets.countries import CountryQuestions, TextQuestion, as_split, country_facts, country_questions
 from tlcourse.datasets.digits import digits, digits_small
 from tlcourse.datasets.face_scenes import face_scenes
 from tlcourse.datasets.faces import faces
@@ -18,6 +19,7 @@ from tlcourse.datasets.reading import read_image
 from tlcourse.datasets.scenes import digit_scenes
 from tlcourse.datasets.sentiment import sentiment
 from tlcourse.datasets.split import Dataset, Split, shot_indices, tensor_versions
+from tlcourse.datasets.support import Asked, Entry, SupportFaq, support_faq
 from tlcourse.datasets.surfaces import surfaces
 from tlcourse.datasets.table import from_csv
 from tlcourse.datasets.tissue import tissue, tissue_mask, tissue_masks
@@ -26,10 +28,18 @@ from tlcourse.errors import UnknownName
 __all__ = [
     "DATASETS",
     "PHOTOGRAPHS",
+    "Asked",
+    "CountryQuestions",
     "Dataset",
     "ParallelSplit",
+    "Entry",
     "Split",
+    "SupportFaq",
+    "TextQuestion",
+    "as_split",
     "box_iou",
+    "country_facts",
+    "country_questions",
     "from_csv",
     "from_folder",
     "load_dataset",
@@ -37,6 +47,7 @@ __all__ = [
     "read_image",
     "real_coins",
     "shot_indices",
+    "support_faq",
     "tissue_mask",
 ]
 

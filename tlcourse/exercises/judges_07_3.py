@@ -1,0 +1,297 @@
+"""Checks of chapter 07-3's exercises: words that two answers share, the best span, and questions handled rightly."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from tlcourse.exercises.answers import NotYet, call
+
+
+def _number(value, what: str) -> float:
+    import torch
+
+    if value is None:
+        raise NotYet("Your function returns nothing. Return a number.")
+    if isinstance(value, torch.Tensor) and value.numel() == 1:
+        value = value.item()
+    try:
+        if isinstance(value, (str, bool)):
+            raise TypeError
+        return float(value)
+    except (TypeError, ValueError, RuntimeError):
+        raise NotYet(f"Return {what}: one number, not {type(value).__name__}.") from None
+
+
+# --- 07-3.1: F1 of words
+
+PAIRS = (
+    ("east african shilling", "kenyan shilling"),
+    ("euro", "euro"),
+    ("kenyan", "kenyan shilling"),
+    ("in the kenyan shilling", "kenyan shilling"),
+    ("pa pa pa", "pa pa"),
+    ("dollar us", "us dollar"),
+    ("euro", "yen"),
+    ("", "euro"),
+    ("euro", ""),
+    ("", ""),
+)
+
+
+def f1(said: list[str], true: list[str]) -> float:
+    """The right value: 2 * shared / (words said + true words)."""
+    if not said or not true:
+        return float(said == true)
+    return 2 * sum((Counter(said) & Counter(true)).values()) / (len(said) + len(true))
+
+
+def _mistakes_f1(said, true):
+    shared = sum((Counter(said) & Counter(true)).values())
+    sets = len(set(said) & set(true))
+    yield shared / len(said)
+    yield shared / len(true)
+    yield (shared / len(said) + shared / len(true)) / 2
+    yield sets / len(set(said) | set(true))
+    yield 2 * sets / (len(said) + len(true))
+    yield 2 * sets / (len(set(said)) + len(set(true)))
+    yield 2 * sum(word in true for word in said) / (len(said) + len(true))
+    yield float(said == true)
+    yield 2 * sum(a == b for a, b in zip(said, true, strict=False)) / (len(said) + len(true))
+    yield shared / (len(said) + len(true))
+
+
+_NAMES = ("precision", "recall", "mean", "jaccard", "once", "once more", "twice", "exact", "order", "half")
+
+
+_F1 = {
+    "precision": "You divide by the words that were said: saying less is then never punished. That is precision; F1 "
+    "weighs it against recall.",
+    "recall": "You divide by the true words: an answer that copies the whole text then gets 1. That is recall; F1 "
+    "weighs it against precision.",
+    "mean": "You took the plain mean of precision and recall. The harmonic mean, 2pr / (p + r), is nearer to the "
+    "smaller of both: it is 2 · shared / (words said + true words).",
+    "jaccard": "You divide by the words of both answers together, each once. F1 is 2 · shared / (words said + true "
+    "words).",
+    "once": "You count each word once (a set). A word that stands twice in both answers is shared twice: take counts, "
+    "as `Counter` does.",
+    "twice": "You count a repeated word each time that it is said, even when the true answer has it less often. The "
+    "shared count of a word is the smaller of both.",
+    "exact": "You compare the whole answers. That is exact match; F1 gives part of the points for a part of the words.",
+    "order": "You compare the words place by place. Their order does not matter here.",
+    "half": "The factor 2 is missing: two equal answers should give 1.",
+}
+
+
+def words_shared(word_f1) -> None:
+    """07-3.1: F1 over the words of two answers, with both empty ones equal."""
+    found = []
+    for said, true in ((a.split(), b.split()) for a, b in PAIRS):
+        kept = list(said), list(true)
+        found.append((*kept, _number(call(word_f1, said, true), "the F1")))
+        if (said, true) != kept:
+            raise NotYet("Your function changes the lists that it was given. Count, and leave them as they are.")
+    wrong = [row for row in found if abs(row[2] - f1(*row[:2])) > 1e-6]
+    whole = [row for row in found if row[0] and row[1]]
+    if not wrong:
+        return
+    if all(row in found[-3:] for row in wrong):
+        if not any(wrong[-1][:2]):
+            raise NotYet("Two empty answers agree that the text does not tell: that is right, and gives 1.")
+        raise NotYet(f"One answer is empty, the other is not: they share nothing, which gives 0, not {wrong[0][2]:g}.")
+    mistakes = [dict(zip(_NAMES, _mistakes_f1(*row[:2]), strict=True)) for row in whole]
+    for name in _NAMES:
+        if all(abs(row[2] - made[name]) < 1e-6 for row, made in zip(whole, mistakes, strict=True)):
+            raise NotYet(_F1[name.split()[0]])
+    said, true, got = wrong[0]
+    raise NotYet(
+        f"For {said} and {true} yours gives {got:.3g}, it should be {f1(said, true):.3g}: twice the shared words, "
+        "divided by the words of both."
+    )
+
+
+# --- 07-3.2: the best span
+
+
+def span_scores():
+    """Scores of ten tokens for being the first and the last of an answer: `start, end`, each `[10]`."""
+    import torch
+
+    start = torch.tensor([0.0, 1.0, 4.0, 0.5, 0.0, 3.0, 0.0, 4.5, 0.2, 0.1])
+    end = torch.tensor([0.0, 6.0, 0.5, 1.0, 2.5, 0.0, 3.0, 1.0, 0.5, 5.0])
+    return start, end
+
+
+def _best(start, end, allowed):
+    found = [(float(start[i] + end[j]), -i, -j) for i in range(len(start)) for j in range(len(end)) if allowed(i, j)]
+    _, i, j = max(found, default=(0.0, 0, 0))
+    return -i, -j
+
+
+def _allowed(name: str, s, e, n: int):
+    """Which pairs a mistake lets be."""
+    return {
+        "right": lambda i, j: i <= j < i + n,
+        "any": lambda i, j: i <= j,
+        "more": lambda i, j: i <= j <= i + n,
+        "fewer": lambda i, j: i <= j < i + max(n - 1, 1),
+        "two": lambda i, j: i < j < i + n if n > 1 else i == j == 0,
+        "start": lambda i, j: i == int(s.argmax()) and i <= j < i + n,
+        "end": lambda i, j: j == int(e.argmax()) and i <= j < i + n,
+        "each": lambda i, j: i == int(s.argmax()) and j == int(e.argmax()),
+    }[name]
+
+
+_SPAN = {
+    "each": "You take the best first and the best last token each by itself. Then the answer may end before it begins: "
+    "look at pairs, and add their scores.",
+    "any": "Your answer may have any number of tokens. With `longest` it may have no more than that.",
+    "more": "One token too many: from `first` to `last` there are last - first + 1 tokens.",
+    "fewer": "One token too few: an answer may have `longest` tokens.",
+    "two": "An answer of one token is an answer too: first ≤ last.",
+    "start": "You settle the first token, then look for the last. The best pair need not hold the best first token.",
+    "end": "You settle the last token, then look for the first. The best pair need not hold the best last token.",
+}
+
+
+def span(best_span) -> None:
+    """07-3.2: the first and last token of the best span of at most `longest` tokens."""
+    import torch
+
+    start, end = span_scores()
+    turned, cases, found = (start.flip(0).contiguous(), end.flip(0).contiguous()), [], []
+    for (s, e), longest in (
+        ((start, end), 3),
+        ((start, end), 2),
+        (turned, 4),
+        (turned, 2),
+        ((start, end), 1),
+        (turned, 10),
+    ):
+        kept = s.clone(), e.clone()
+        got = call(best_span, s, e, longest)
+        if not (torch.equal(s, kept[0]) and torch.equal(e, kept[1])):
+            raise NotYet("Your function changes the scores that it was given. Work on a copy, or mask a new matrix.")
+        cases.append((s, e, longest)), found.append(_two(got))
+    if all(pair == _best(s, e, _allowed("right", s, e, n)) for pair, (s, e, n) in zip(found, cases, strict=True)):
+        return
+    for name, words in _SPAN.items():
+        if all(pair == _best(s, e, _allowed(name, s, e, n)) for pair, (s, e, n) in zip(found, cases, strict=True)):
+            raise NotYet(words)
+    if any(first > last for first, last in found):
+        raise NotYet("Your answer ends before it begins. Only pairs with first ≤ last are answers.")
+    for (first, last), (s, e, n) in zip(found, cases, strict=True):
+        if last - first >= n:
+            raise NotYet(f"With `longest` = {n} your answer has {last - first + 1} tokens.")
+        i, j = _best(s, e, _allowed("right", s, e, n))
+        if (first, last) != (i, j):
+            raise NotYet(
+                f"With `longest` = {n} yours gives tokens {first} to {last}, with the sum "
+                f"{float(s[first] + e[last]):g}. There is a pair with {float(s[i] + e[j]):g}."
+            )
+
+
+def _two(got) -> tuple[int, int]:
+    import torch
+
+    if got is None:
+        raise NotYet("Your function returns nothing. Return the first and the last token.")
+    if isinstance(got, torch.Tensor):
+        got = got.tolist()
+    if not isinstance(got, (tuple, list)) or len(got) != 2:
+        raise NotYet("Return two places: the first and the last token.")
+    try:
+        first, last = (int(value) for value in got)
+    except (TypeError, ValueError, RuntimeError):
+        raise NotYet("The two places are whole numbers.") from None
+    if not (0 <= first < 10 and 0 <= last < 10):
+        raise NotYet(f"There are ten tokens, 0 to 9; yours are {first} and {last}.")
+    return first, last
+
+
+# --- 07-3.3: questions handled rightly
+
+
+def similarities():
+    """Nine questions to a FAQ of four entries: `similarity` `[9, 4]` and `true` `[9]`, -1 where it has no entry."""
+    import torch
+
+    similarity = torch.tensor(
+        [
+            [0.9, 0.2, 0.1, 0.3],
+            [0.1, 0.8, 0.3, 0.2],
+            [0.6, 0.3, 0.7, 0.1],
+            [0.2, 0.4, 0.1, 0.3],
+            [0.3, 0.2, 0.625, 0.1],
+            [0.3, 0.45, 0.2, 0.1],
+            [0.6, 0.1, 0.2, 0.3],
+            [0.1, 0.2, 0.3, 0.2],
+            [0.4, 0.1, 0.2, 0.1],
+        ]
+    )
+    return similarity, torch.tensor([0, 1, 0, 1, 2, 2, -1, -1, -1])
+
+
+def _values(similarity, true, threshold):
+    """The right share, and what each mistake makes of it."""
+    best, nearest = similarity.max(1)
+    inside, sure, right = true >= 0, best >= threshold, nearest == true
+    good, above = inside & sure & right | ~inside & ~sure, best > threshold
+    made = {
+        "right": good.float().mean(),
+        "count": good.sum(),
+        "answers": (sure & right).float().mean(),
+        "refusals": (~inside & ~sure).float().mean(),
+        "low": (right | ~inside & ~sure).float().mean(),
+        "which": (inside == sure).float().mean(),
+        "every": (sure & right | ~sure).float().mean(),
+        "answered": (sure & right).sum() / sure.sum(),
+        "faq": (sure & right).sum() / inside.sum(),
+        "no": right.float().mean(),
+        "mistakes": 1 - good.float().mean(),
+        "round": (~sure & right | ~inside & sure).float().mean(),
+        "above": (above & right | ~inside & ~above).float().mean(),
+    }
+    return {name: float(value) for name, value in made.items()}
+
+
+_HANDLED = {
+    "count": "You return how many were handled rightly. Divide by all questions.",
+    "answers": "You count answers only. To refuse a question that the FAQ does not answer is right as well.",
+    "refusals": "You count refusals only. Right answers count too.",
+    "low": "A right entry below the threshold is not answered: the bot says that it does not know, and that is no "
+    "right answer.",
+    "which": "You do not look at *which* entry was answered. The nearest one has to be the right one: `nearest == "
+    "true`.",
+    "every": "You count every refusal. To refuse a question that the FAQ answers is a mistake.",
+    "answered": "You divide by the answered questions. That is how far an answer can be trusted; asked is the share "
+    "of all questions.",
+    "faq": "You divide by the questions of the FAQ, and leave out the others.",
+    "no": "You leave out the threshold.",
+    "mistakes": "That is the share of mistakes.",
+    "round": "You have the threshold the wrong way round: from the threshold on a question is answered.",
+    "above": "A similarity that equals the threshold is answered: `>=`.",
+}
+
+
+def handled(rightly) -> None:
+    """07-3.3: the share of questions that are answered rightly, or refused where the FAQ has no entry."""
+    import torch
+
+    similarity, true = similarities()
+    found = []
+    for threshold in (0.5, 0.35, 0.625, 0.0):
+        kept = similarity.clone(), true.clone()
+        got = _number(call(rightly, similarity, true, threshold), "the share")
+        if not (torch.equal(similarity, kept[0]) and torch.equal(true, kept[1])):
+            raise NotYet("Your function changes the tensors that it was given.")
+        found.append((threshold, got, _values(similarity, true, threshold)))
+    for name, words in {"right": "", **_HANDLED}.items():
+        if all(abs(got - made[name]) < 1e-5 for _, got, made in found):
+            if words:
+                raise NotYet(words)
+            return
+    threshold, got, right = next((t, got, made["right"]) for t, got, made in found if abs(got - made["right"]) > 1e-5)
+    raise NotYet(
+        f"With the threshold {threshold:g} yours gives {got:.3g}, it should be {right:.3g}: right answers and right "
+        "refusals, divided by all questions."
+    )
