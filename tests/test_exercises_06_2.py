@@ -75,7 +75,7 @@ def test_other_right_answers_are_right(name, lines):
     ("name", "lines", "words"),
     [
         ("06-2.1", ["return 'boxes'"], "not a str"),
-        ("06-2.1", ["return None"], "returns nothing"),
+        ("06-2.1", ["x = points * 2", "return None"], "returns nothing"),
         ("06-2.1", ["return torch.full((4, 4), 7.0)"], "the box should be"),
         ("06-2.2", ["return 3"], "Return *places*"),
         ("06-2.2", ["return [99]"], "whole numbers from 0"),
