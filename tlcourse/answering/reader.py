@@ -30,6 +30,7 @@ class SpanHead(nn.Module):
     Arguments:
         dim: numbers a token.
         width: numbers in which they are compared.
+        dropout: share of these that is dropped while training.
 
     >>> head = SpanHead(384)
     >>> x, mask = torch.zeros(2, 9, 384), torch.ones(2, 9, dtype=torch.long)

@@ -28,7 +28,7 @@ PAIRS = (
     ("east african shilling", "kenyan shilling"),
     ("euro", "euro"),
     ("kenyan", "kenyan shilling"),
-    ("in the kenyan shilling", "kenyan shilling"),
+    ("in new kenyan shilling", "kenyan shilling"),
     ("pa pa pa", "pa pa"),
     ("dollar us", "us dollar"),
     ("euro", "yen"),
