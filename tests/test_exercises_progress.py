@@ -161,3 +161,11 @@ def test_saving_somewhere_impossible_is_told_and_the_course_keeps_its_own_file(h
     (tmp_path / "a file").touch()
     with pytest.raises(CourseError, match="cannot be written"):
         progress().save(tmp_path / "a file" / "mine.csv")
+
+
+def test_a_chapter_of_several_parts_is_shown_whole_or_a_part_at_a_time():
+    parts = set(progress(6).to_frame()["chapter"])
+    assert {"06-1", "06-2", "06-3"} <= parts
+    assert set(progress("06-2").to_frame()["chapter"]) == {"06-2"}
+    with pytest.raises(UnknownName, match="06-1"):
+        progress("06-9")

@@ -47,7 +47,7 @@ def progress(chapter: int | str | None = None) -> Progress:
     """Where the learner stands, as a bar and a table, from one file on this machine that is sent nowhere.
 
     Arguments:
-        chapter: one chapter's number, or all chapters.
+        chapter: one chapter's number, `6` of all its parts or `"06-1"` of one; by default all chapters.
 
     Returns a `Progress` with a row a question; `.to_frame()` makes a pandas table of it, and `.save("progress.csv")`
     (or `.json`) writes a file to keep or to hand in. Raises `UnknownName` for a chapter that has no questions.
@@ -57,14 +57,14 @@ def progress(chapter: int | str | None = None) -> Progress:
     """
     known, done = questions(), store.recall()
     wanted = None if chapter is None else str(chapter).zfill(2)
-    if wanted is not None and not any(name.startswith(f"{wanted}.") for name in known):
+    chosen = [n for n in sorted(known) if wanted in (None, n.split(".")[0], n.split(".")[0].split("-")[0])]
+    if not chosen:
         raise UnknownName("chapter with questions", chapter, sorted({name.split(".")[0] for name in known}))
     rows = []
-    for name in sorted(known):
-        if wanted in (None, name.split(".")[0]):
-            entry = done.get(name, {"state": "not attempted", "tries": 0, "hints": 0})
-            title = known[name].title if isinstance(known[name], Exercise) else known[name].question
-            rows.append({"question": name, "chapter": name.split(".")[0], **entry, "title": title})
+    for name in chosen:
+        entry = done.get(name, {"state": "not attempted", "tries": 0, "hints": 0})
+        title = known[name].title if isinstance(known[name], Exercise) else known[name].question
+        rows.append({"question": name, "chapter": name.split(".")[0], **entry, "title": title})
     return Progress(tuple(rows))
 
 
