@@ -45,7 +45,13 @@ ORDER = (
 )
 RANK = {unit: rank for rank, units in enumerate(ORDER) for unit in units}
 HEAVY = ("torch", "torchvision", "numpy", "pandas", "matplotlib", "transformers", "timm", "sklearn", "skimage", "keras")
-IMPORT_NAMES = {"scikit-learn": "sklearn", "scikit-image": "skimage", "pillow": "PIL", "markdown-it-py": "markdown_it"}
+IMPORT_NAMES = {
+    "scikit-learn": "sklearn",
+    "scikit-image": "skimage",
+    "pillow": "PIL",
+    "markdown-it-py": "markdown_it",
+    "pyyaml": "yaml",
+}
 # Parts of what a declared dependency offers to its users, or needs itself (transformers and timm read YAML): nbclient,
 # jupyterlab, anywidget, transformers, scikit-learn.
 BROUGHT_ALONG = {
@@ -57,7 +63,6 @@ BROUGHT_ALONG = {
     "scipy",
     "tokenizers",
     "traitlets",
-    "yaml",
 }
 HOST_ENDS = ("pi.org", "hosted.org", "js.org", "conda.org", "torch.org")
 
