@@ -193,7 +193,7 @@ def test_the_targets_labels_are_not_read(method, prepare):
     assert all(same(runs[0][0], other) and rows == runs[0][1] for other, rows in runs[1:])
 
 
-@pytest.mark.parametrize("y", [None, torch.full((60,), 99), "poison"])
+@pytest.mark.parametrize("y", [None, torch.full((60,), 99), "poison" * 10])
 def test_features_without_labels_will_do(y):
     wanted, found = chain(), chain()
     target = vectors(seed=1, shift=1.0)
