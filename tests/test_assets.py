@@ -81,7 +81,7 @@ def test_every_entry_says_where_it_comes_from_and_whose_it_is():
         assert asset.licence and asset.home.startswith("https://") and asset.used_by and asset.title
         assert asset.profile == ("full" if asset.kind == "hub" else "small")
         if asset.kind in ("wheel", "sdist"):
-            assert len(asset.sha256) == 64 and asset.size > 100_000 and asset.files
+            assert len(asset.sha256) == 64 and asset.size > 50_000 and asset.files
         if asset.kind == "hub":
             assert not asset.sha256 and not asset.files and not asset.verified
         assert all(len(file.sha256) == 64 and file.size > 0 for file in asset.files.values())
