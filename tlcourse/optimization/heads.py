@@ -75,7 +75,8 @@ def best_head(data: Features, weights=None, *, decay: float = 0.5, scaled=None) 
     Returns a `Head`. Raises `CourseError` when a class has no item.
 
     >>> x, y = torch.tensor([[0.0], [1.0], [2.0], [3.0]]), torch.tensor([0, 0, 1, 1])
-    >>> best_head(Features(x, y, tuple("abcd"), ("low", "high"), "pool")).score(Features(x, y, (), (), "")).accuracy
+    >>> data = Features(x, y, tuple("abcd"), ("low", "high"), "pool")
+    >>> best_head(data).score(data).accuracy
     1.0
 
     Chapter 02.
