@@ -275,7 +275,7 @@ def test_labels_that_say_nothing_are_told():
         with pytest.raises(CourseError, match=r"number -1(.|\n)*missing"):
             score(replace(cloudy, y=cloudy.y - 1))
         for y in (None, cloudy.y[:3]):
-            with pytest.raises(CourseError, match="no label for each item|the same items"):
+            with pytest.raises(CourseError, match=r"no label for each item|the same items"):
                 score(replace(cloudy, y=y))
     with pytest.raises(CourseError, match="class number -1"):
         leep([[0.5, 0.5]] * 3, [-1, 0, 1])

@@ -42,7 +42,7 @@ def test_a_confidence_leaves_out_the_unsure():
 def test_labels_are_the_models_own_and_the_real_ones_are_not_read():
     data, head = two(), best_head(two(seed=1))
     wanted = pseudo_label(head, data)
-    for y in (None, 1 - data.y, torch.full((100,), 99), "poisoned it" * 10):
+    for y in (None, 1 - data.y, torch.full((100,), 99), "poisoned.." * 10):
         found = pseudo_label(head, replace(data, y=y))
         assert found.ids == wanted.ids and torch.equal(found.y, wanted.y)
     assert torch.equal(wanted.y, head.logits(wanted.x).argmax(1))
