@@ -18,10 +18,13 @@ LAB := .venv/.installed-lab$(if $(LOCKED),-locked)
 TEST := .venv/.installed-test$(if $(LOCKED),-locked)
 BENCH := .venv/.installed-bench
 CELL_SECONDS := 600
+# So many processes share the tests, one thread each: faster than one process with as many threads.
+JOBS := 2
+SHARED := -n $(JOBS) --dist loadscope --no-loadscope-reorder
 # A thread that waits sleeps, and leaves the core to the others; `tlcourse lab` does the same.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help lab test lint unit nbval notebooks bench clean
+.PHONY: help lab test lint unit browser nbval notebooks bench clean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -29,8 +32,9 @@ help: ## list what can be made
 	@echo "make lab        install, fetch weights and data, open the course in JupyterLab"
 	@echo "make test       install, fetch, then check everything: lint, unit tests, doctests, every notebook"
 	@echo "make lint       a part of it: style, and whether notebooks/ is what chapters/ say"
-	@echo "make unit       a part of it: unit tests, doctests, browser tests (PYTEST_ARGS chooses)"
-	@echo "make nbval      a part of it: every notebook, with the network blocked"
+	@echo "make unit       a part of it: unit tests and doctests (PYTEST_ARGS chooses)"
+	@echo "make browser    a part of it: the widgets in a real JupyterLab and in Voila"
+	@echo "make nbval      a part of it: every notebook, by itself and in JupyterLab, with the network blocked"
 	@echo "make notebooks  make notebooks/ from chapters/"
 	@echo "make bench      install five other trainers beside this one, compare them for two to three hours, write benchmarks/"
 	@echo "make clean      remove the environment and what tests leave (fetched weights stay: tlcourse fetch --clear all)"
@@ -42,7 +46,7 @@ lab: $(LAB)
 
 test: $(TEST)
 	@$(TLCOURSE) fetch
-	@$(MAKE) --no-print-directory --keep-going lint unit nbval
+	@$(MAKE) --no-print-directory --keep-going lint unit browser nbval
 
 # The parts of `make test`, for whoever works on one of them.
 lint: $(TEST)
@@ -50,13 +54,20 @@ lint: $(TEST)
 	$(PY) -m ruff format --check .
 	$(TLCOURSE) build --check
 
+unit nbval: export OMP_NUM_THREADS = 1
+
 unit: $(TEST)
-	$(PY) -m pytest $(PYTEST_ARGS)
+	$(PY) -m pytest $(SHARED) --ignore=tests/browser $(PYTEST_ARGS)
+
+# What a page does within so many seconds is tried with nothing else running.
+browser: $(TEST)
+	$(PY) -m pytest tests/browser --ignore=tests/browser/test_notebooks.py $(PYTEST_ARGS)
 
 # After `fetch` a notebook needs no network: it runs with every download forbidden and every other host out of reach.
 nbval: $(TEST)
 	TLCOURSE_OFFLINE=1 HF_HUB_OFFLINE=1 PYTHONPATH="$(CURDIR)/tests/no_network" \
-		$(PY) -m pytest notebooks --nbval-lax --nbval-current-env --nbval-cell-timeout $(CELL_SECONDS) $(PYTEST_ARGS)
+		$(PY) -m pytest tests/browser/test_notebooks.py notebooks $(SHARED) \
+		--nbval-lax --nbval-current-env --nbval-cell-timeout $(CELL_SECONDS) $(PYTEST_ARGS)
 
 notebooks: $(LAB)
 	$(TLCOURSE) build

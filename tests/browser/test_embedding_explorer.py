@@ -236,8 +236,12 @@ def test_a_dark_theme_changes_what_is_drawn(lab, explorer):
     """The rim of the points is as the ground, and the ring around the chosen one as the text."""
 
     def picture():
-        lab.page.wait_for_timeout(400)
-        return explorer.locator(".tlc-plot canvas").evaluate("c => c.toDataURL()")
+        """What is drawn once it no longer moves."""
+        before, now = None, ""
+        while now != before:
+            lab.page.wait_for_timeout(400)
+            before, now = now, explorer.locator(".tlc-plot canvas").evaluate("c => c.toDataURL()")
+        return now
 
     lab.ask("explorer.chosen = 5")
     light = picture()
