@@ -90,6 +90,7 @@ _WHERE = {
     "detect": "detection",
     "average_precision": "detection",
     "plots": "",
+    "Chat": "widgets",
     "DistanceDial": "widgets",
     "FreezePanel": "widgets",
     "EmbeddingExplorer": "widgets",

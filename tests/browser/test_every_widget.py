@@ -52,6 +52,14 @@ KINDS = {
         "widget = Predict(load('minilm', classes=['negative', 'positive']), 'A sharp lens, but the battery died.')\n"
         "widget",
     ),
+    "chat": Kind(
+        ".tlc-chat",
+        "from tlcourse import AnswerBot, Chat, load, support_faq\n"
+        "widget = Chat(AnswerBot(support_faq(), load('minilm'), threshold=0.5), ['My mouse does not move any more.'])\n"
+        "for question in ('My mouse does not move any more.', 'How do I clean my keyboard?', 'Esqueci minha senha.'):\n"
+        "    widget.ask(question)\n"
+        "widget",
+    ),
     "loss-mixer": Kind(
         ".tlc-mixer",
         "import torch\nfrom tlcourse import LossMixer\nfrom tlcourse.features import Features\n"

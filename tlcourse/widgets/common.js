@@ -82,6 +82,20 @@ const kept = (event) => {
   if (!(run || event.key === "Escape" || event.ctrlKey || event.metaKey || event.altKey)) event.stopPropagation();
 };
 
+// A field for a sentence: Enter, or the button, submits what is typed; Shift+Enter begins a new line.
+const sentence = (label, placeholder, submit) => {
+  const typed = make("textarea", { rows: 2, dir: "auto", "aria-label": label, placeholder });
+  const go = make("button", { type: "button" }, "Ask");
+  go.addEventListener("click", submit);
+  typed.addEventListener("keydown", (event) => {
+    event.stopPropagation(); // JupyterLab has keys of its own
+    if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+    event.preventDefault();
+    submit();
+  });
+  return { typed, go };
+};
+
 // Calls `run` once things have been quiet for so many milliseconds.
 const debounced = (run, quiet) => {
   let timer = 0;

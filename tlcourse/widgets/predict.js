@@ -81,16 +81,8 @@ function render({ model, el }) {
   pick.addEventListener("change", settled);
 
   // sentences ---------------------------------------------------------------------------------------
-  const typed = make("textarea", { rows: 2, dir: "auto", "aria-label": "A sentence to ask about", placeholder: "Type a sentence, and press Enter" });
-  const go = make("button", { type: "button" }, "Ask");
   const submit = () => ask({ do: "text", what: typed.value }, "The model reads …");
-  go.addEventListener("click", submit);
-  typed.addEventListener("keydown", (event) => {
-    event.stopPropagation(); // JupyterLab has keys of its own
-    if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
-    event.preventDefault();
-    submit();
-  });
+  const { typed, go } = sentence("A sentence to ask about", "Type a sentence, and press Enter", submit);
 
   const input = text
     ? make("div", { class: "tlc-row tlc-ask" }, typed, go)

@@ -34,7 +34,7 @@ def shown(made: Prediction, source: str) -> tuple[dict, bytes, bytes]:
     ]
     state = {
         "kind": made.kind,
-        "source": _clean(source),
+        "source": sendable(source),
         "bars": bars,
         "classes": made.classes,
         "how": made.how,
@@ -48,7 +48,7 @@ def shown(made: Prediction, source: str) -> tuple[dict, bytes, bytes]:
     if made.weights is not None:
         state |= _words(made)
     elif made.kind == "text":
-        state["gaps"] = [_clean(made.text)]
+        state["gaps"] = [sendable(made.text)]
     picture = made.picture.tobytes() if made.picture is not None else b""
     maps = np.rint(made.where * 255).astype(np.uint8).tobytes() if made.where is not None else b""
     return state, picture, maps
@@ -59,10 +59,10 @@ def _words(made: Prediction) -> dict:
     most = np.maximum(np.abs(made.weights).max(1, initial=0), 0.01)
     words, gaps, last = [], [], 0
     for i, (start, end) in enumerate(made.spans):
-        gaps.append(_clean(made.text[last:start]))
+        gaps.append(sendable(made.text[last:start]))
         words.append(
             {
-                "text": _clean(made.text[start:end]),
+                "text": sendable(made.text[start:end]),
                 "weights": [round(float(w), 4) for w in made.weights[:, i]],
                 "strength": [round(float(w / m), 3) for w, m in zip(made.weights[:, i], most, strict=True)],
                 "says": [_points(w) for w in made.weights[:, i]],
@@ -70,7 +70,7 @@ def _words(made: Prediction) -> dict:
             }
         )
         last = end
-    return {"words": words, "gaps": [*gaps, _clean(made.text[last:])]}
+    return {"words": words, "gaps": [*gaps, sendable(made.text[last:])]}
 
 
 def says(share: float) -> str:
@@ -89,5 +89,10 @@ def _points(weight: float) -> str:
     return f"{100 * weight:+.0f}".replace("-", "−") if abs(weight) >= COUNTS else ""
 
 
-def _clean(text: str) -> str:
+def sendable(text: str) -> str:
+    """The text as it can be sent to the page: half of a character that was cut in two becomes a question mark.
+
+    >>> sendable("so" + chr(0xD83D))
+    'so?'
+    """
     return text.encode("utf-8", "replace").decode()

@@ -77,7 +77,8 @@ class View(anywidget.AnyWidget):
             return None
         live, metadata = made if isinstance(made, tuple) else (made, {})
         if isinstance(still, str):
-            return {**live, "text/html": f"<p>{escape(still)}</p>", "text/plain": still}, metadata
+            words = f'<p style="white-space: pre-line">{escape(still)}</p>'
+            return {**live, "text/html": words, "text/plain": still}, metadata
         return {**live, **still._repr_mimebundle_()}, metadata
 
 
