@@ -85,19 +85,19 @@ KINDS = {
 }
 
 
-@pytest.fixture(params=KINDS, ids=str)
+@pytest.fixture(params=KINDS, ids=str, scope="module")
 def kind(request):
     return request.param
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def shown(lab, kind):
+    """Both views of a widget; the tests below take it one after the other, as a person would."""
     lab.open(lab.server.write(f"{kind}.ipynb", KINDS[kind].make, "widget"))
     lab.run_all()
     views = lab.page.locator(KINDS[kind].css)
     views.nth(1).wait_for()
     yield views
-    lab.page.set_viewport_size({"width": 1280, "height": 1000})
     assert lab.errors() == [] and lab.problems == []
     lab.close()
 
@@ -125,6 +125,7 @@ def test_on_a_phone_nothing_runs_out_of_the_window(lab, shown, kind):
     lab.page.wait_for_timeout(500)
     lab.shot(shown.first, f"{kind}-phone")
     wide = shown.first.evaluate("node => [node.scrollWidth, node.clientWidth]")
+    lab.page.set_viewport_size({"width": 1280, "height": 1000})
     assert wide[0] <= wide[1] + 1
 
 
@@ -142,13 +143,6 @@ def test_keys_pressed_in_it_do_nothing_to_the_notebook(lab, shown):
             control.press(key)
         lab.page.wait_for_timeout(100)
         assert (lab.page.evaluate(cells), lab.page.evaluate(active)) == before
-
-
-def test_in_two_cells_both_are_alive_and_closing_ends_both(lab, shown):
-    assert shown.count() == 2
-    lab.ask("widget.close()")
-    shown.first.wait_for(state="detached")
-    assert lab.ask("print(repr(widget)[:3] != '')") == "True"
 
 
 def test_a_kernel_that_ends_is_told(lab, shown, kind):
@@ -170,3 +164,10 @@ def test_a_kernel_that_ends_is_told(lab, shown, kind):
     lab.run_all()
     ended.first.wait_for(state="detached")
     assert shown.count() == 2
+
+
+def test_in_two_cells_both_are_alive_and_closing_ends_both(lab, shown):
+    assert shown.count() == 2
+    lab.ask("widget.close()")
+    shown.first.wait_for(state="detached")
+    assert lab.ask("print(repr(widget)[:3] != '')") == "True"
