@@ -280,6 +280,23 @@ def test_a_detector_says_which_map_it_misses():
         detect(torch.nn.Linear(1, 1), small_maps())
 
 
+def test_an_interrupt_leaves_what_was_learned(monkeypatch):
+    detector = PointDetector(small_maps(), size=32, width=4)
+    before, losses, calls = detector.score.weight.clone(), detector.losses, []
+
+    def interrupted(*given):
+        calls.append(1)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return losses(*given)
+
+    monkeypatch.setattr(detector, "losses", interrupted)
+    boxes = [[[0, 0, 16, 16]], []]
+    history = fit_detector(detector, small_maps(), boxes, epochs=9, batch=2, lr=0.1, progress=False)
+    assert history.interrupted and len(history) == 3 and "Interrupted in epoch 4" in history.note
+    assert not torch.equal(before, detector.score.weight) and not detector.training
+
+
 def test_a_batch_without_objects_teaches_what_is_background():
     detector = PointDetector(small_maps(), size=32, width=4)
     losses = detector.losses(small_maps(), [torch.zeros(0, 4)] * 2)
@@ -291,7 +308,7 @@ def test_a_batch_without_objects_teaches_what_is_background():
 def test_maps_that_are_not_finite_stop_training_with_the_cause():
     maps = {"stage3": torch.full((2, 6, 4, 4), NAN)}
     detector = PointDetector(small_maps(), size=32, width=4)
-    with pytest.raises(CourseError, match="hold NaN"):
+    with pytest.raises(CourseError, match="holds NaN"):
         fit_detector(detector, maps, [[[0, 0, 16, 16]], []], epochs=1, progress=False)
 
 

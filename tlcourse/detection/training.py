@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import math
-import time
-
 import torch
-from torch.optim.lr_scheduler import LambdaLR
 
 from tlcourse.detection.head import Found, finest
 from tlcourse.detection.inputs import as_boxes, as_maps
 from tlcourse.errors import CourseError, real_number, whole_number
-from tlcourse.features.modes import evaluating, model_device, seeded
-from tlcourse.hardware import measured, reusing_memory
-from tlcourse.training import Diverged, History
-from tlcourse.training.history import note_interrupt
-from tlcourse.training.schedules import batches, check_schedule, share, steps_of
-from tlcourse.training.watch import Bar, Watcher, stops_between_batches
+from tlcourse.features.modes import evaluating, model_device
+from tlcourse.hardware import reusing_memory
+from tlcourse.training import History
+from tlcourse.training.plain import BestWhole, MapSource, PlainRun, PlainStep
+from tlcourse.training.recorded import recorded
+from tlcourse.training.schedules import check_schedule, steps_of
+from tlcourse.training.watch import Bar, Watcher
 
 
 @reusing_memory
@@ -74,41 +71,28 @@ def fit_detector(
     trained = [p for p in detector.parameters() if p.requires_grad]
     if not trained:
         raise CourseError("Everything in the detector is frozen.", do="Unfreeze its head.")
-    steps, history = steps_of(n, batch), History()
-    optimizer = torch.optim.AdamW(trained, lr=lr, weight_decay=weight_decay)
-    rates = LambdaLR(optimizer, lambda step: share(step, epochs * steps, schedule, warmup))
-    order, looks_on = torch.Generator().manual_seed(seed), Watcher() if progress is False else Bar(progress)
-    looks_on.begin({"epochs": epochs, "lr": lr, "batch": batch, "seed": seed}, epochs, steps, [])
-    try:
-        with measured(device) as cost, seeded(seed, device), stops_between_batches(looks_on):
-            for epoch in range(1, epochs + 1):
-                start, sums = time.perf_counter(), {}
-                detector.train()
-                for index in batches(n, steps, order):
-                    some = {stage: x[index].to(device).float() for stage, x in maps.items()}
-                    losses = detector.losses(some, [boxes[i] for i in index.tolist()])
-                    total = sum(losses.values())
-                    if not math.isfinite(total.item()):
-                        raise _diverged(epoch, some, lr, history)
-                    optimizer.zero_grad(set_to_none=True)
-                    total.backward()
-                    optimizer.step(), rates.step()
-                    for name, value in {"loss": total, **{f"{k}_loss": v for k, v in losses.items()}}.items():
-                        sums[name] = sums.get(name, 0.0) + value.item() * len(index) / n
-                    looks_on.batch(total.item(), math.nan)
-                    if looks_on.stopped:
-                        raise KeyboardInterrupt
-                history.rows.append({"epoch": epoch, **sums, "seconds": time.perf_counter() - start})
-                looks_on.epoch(history.rows[-1])
-    except KeyboardInterrupt:
-        history.interrupted = True
-        history.note = f"Stopped after {len(history)} of {epochs} epochs; the detector has what it had learned by then."
-        note_interrupt()
-        print(history.note)
-    finally:
-        detector.eval()
-        looks_on.end()
-        history.seconds, history.memory = cost.seconds, cost.memory
+    source, history = MapSource(detector, maps, n), History()
+
+    def losses(index: torch.Tensor):
+        parts = detector.losses(source.batch(index), [boxes[i] for i in index.tolist()])
+        named = {f"{name}_loss": value for name, value in parts.items()}
+        return {"loss": sum(parts.values()), **named}, False
+
+    with recorded(history, epochs, device, seed) as recorder:
+        run = PlainRun(
+            source=source,
+            held_out=None,
+            step=PlainStep(losses, torch.optim.AdamW(trained, lr=lr, weight_decay=weight_decay), device),
+            steps=steps_of(n, batch),
+            history=history,
+            best=BestWhole(detector, None),
+            watcher=Watcher() if progress is False else Bar(progress),
+            settings={
+                "epochs": epochs, "lr": lr, "batch": batch, "weight_decay": weight_decay, "schedule": schedule,
+                "warmup": warmup, "seed": seed,
+            },
+        )  # fmt: skip
+        recorder.go(run)
     return history
 
 
@@ -153,13 +137,3 @@ def _fitting(detector, maps) -> dict[str, torch.Tensor]:
     if not len(next(iter(maps.values()))):
         raise CourseError("There are no images.", do="Check how the data were selected.")
     return maps
-
-
-def _diverged(epoch: int, maps, lr: float, history: History) -> Diverged:
-    if not all(x.isfinite().all() for x in maps.values()):
-        why, do = "The maps of this batch hold NaN or infinite values.", "Extract them in float32, and check the data."
-    else:
-        why, do = f"The learning rate ({lr:g}) is too large.", f"Make the detector anew, and try lr={lr / 10:g}."
-    error = Diverged(f"The loss is not a number in epoch {epoch}; training stopped.", why=why, do=do)
-    error.history = history
-    return error

@@ -12,9 +12,10 @@ from tlcourse.features.modes import evaluating, model_device
 from tlcourse.hardware import reusing_memory
 from tlcourse.segmentation.decoder import MaskDecoder
 from tlcourse.segmentation.losses import mask_loss
-from tlcourse.segmentation.step import BestDecoder, MapSource, MaskRun, MaskStep
+from tlcourse.segmentation.step import MaskSource
 from tlcourse.training.history import History
 from tlcourse.training.loop import made_optimizer
+from tlcourse.training.plain import BestWhole, PlainRun, PlainStep
 from tlcourse.training.recorded import recorded
 from tlcourse.training.schedules import check_schedule, steps_of
 from tlcourse.training.watch import Bar, Watcher
@@ -73,24 +74,29 @@ def fit_masks(
         )
     if progress not in (None, True, False):
         raise CourseError(f"progress={progress!r} will not do.", do="Choose True or False, or leave it out.")
-    device, source = model_device(decoder), MapSource(decoder, maps, targets)
-    held_out = None if valid is None else MapSource(decoder, *valid)
+    device, source = model_device(decoder), MaskSource(decoder, maps, targets)
+    held_out = None if valid is None else MaskSource(decoder, *valid)
     history, looks_on = History(), Watcher() if progress is False else Bar(progress)
     settings = {
         "epochs": epochs, "lr": lr, "batch": batch, "weight_decay": weight_decay, "schedule": schedule,
         "warmup": warmup, "seed": seed,
     }  # fmt: skip
+
+    def losses(index: torch.Tensor):
+        value, finite = source.loss(index, loss)
+        return {"loss": value}, finite
+
     with recorded(history, epochs, device, seed) as recorder:
-        run = MaskRun(
+        run = PlainRun(
             source=source,
             held_out=held_out,
-            step=MaskStep(source, loss, made_optimizer(optimizer, _groups(decoder, lr, weight_decay))),
+            step=PlainStep(losses, made_optimizer(optimizer, _groups(decoder, lr, weight_decay)), device),
             steps=steps_of(len(source), batch),
             history=history,
-            best=BestDecoder(decoder, patience),
+            best=BestWhole(decoder, patience),
             watcher=looks_on,
             settings=settings,
-            loss=loss,
+            score=lambda part: {"valid_loss": part.mean(loss)},
         )
         recorder.go(run)
         history.note = " ".join(run.best.restore())
@@ -115,7 +121,7 @@ def segment(decoder: MaskDecoder, maps: Mapping[str, Features], *, batch: int = 
 
     Chapter 06.
     """
-    source = MapSource(decoder, maps)
+    source = MaskSource(decoder, maps)
     parts = torch.arange(len(source)).split(whole_number("batch", batch))
     with evaluating(decoder), torch.no_grad():
         return torch.cat([decoder(source.batch(index)).cpu() for index in parts])

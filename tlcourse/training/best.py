@@ -26,7 +26,10 @@ class Best:
         """Note the validation loss of an epoch."""
         self.seen = epoch
         if self.patience is not None and loss < self.loss:
-            self.epoch, self.loss, self.tensors = epoch, loss, movable(self.model)
+            self.epoch, self.loss, self.tensors = epoch, loss, self._kept()
+
+    def _kept(self) -> dict[str, torch.Tensor]:
+        return movable(self.model)
 
     @property
     def stop(self) -> bool:

@@ -5,7 +5,7 @@ const cosine = (value) => value.toFixed(2).replace("-", "−");
 // How near the best entry is, as a bar with the threshold as a mark.
 const meter = (value, threshold) => {
   const at = (x) => `${100 * Math.min(1, Math.max(0, x))}%`;
-  const filled = make("span", { class: "tlc-near" }), mark = make("span", { class: "tlc-threshold" });
+  const filled = make("span", { class: "tlc-cosine" }), mark = make("span", { class: "tlc-threshold" });
   filled.style.width = at(value);
   mark.style.left = at(threshold);
   return make("span", { class: "tlc-meter", "aria-hidden": "true" }, filled, mark);
