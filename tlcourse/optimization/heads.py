@@ -58,7 +58,9 @@ def scaling(data: Features) -> tuple[torch.Tensor, float]:
 
 def _scaling(x: torch.Tensor) -> tuple[torch.Tensor, float]:
     centre = x.mean(0)
-    return centre, float((x - centre).square_().mean().sqrt()) or 1.0  # the mean of all variances; `var` is slow in rows
+    return centre, float(
+        (x - centre).square_().mean().sqrt()
+    ) or 1.0  # the mean of all variances; `var` is slow in rows
 
 
 def best_head(
