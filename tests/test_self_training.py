@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from sklearn.linear_model import LogisticRegression
 from small_nets import image_net, images
 
 from tlcourse import CourseError, fit, linear_probe, pseudo_label, self_train
@@ -57,7 +58,46 @@ def test_a_whole_model_labels_images():
     fit(net, chosen, epochs=1)
 
 
+# heads
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_a_head_is_the_one_that_scikit_learn_finds(classes):
+    x = torch.randn(60, 4, generator=torch.Generator().manual_seed(0))
+    y = (x[:, :classes] + torch.randn(60, classes, generator=torch.Generator().manual_seed(1))).argmax(1)
+    data = Features(x, y, tuple(map(str, range(60))), tuple("abc"[:classes]), "pool")
+    weights = torch.linspace(0.1, 1, 60).double() / torch.linspace(0.1, 1, 60).double().sum()
+    head = best_head(data, weights, decay=0.2)
+    scaled = ((x.double() - head.centre) / head.scale).numpy()
+    theirs = LogisticRegression(C=(2 if classes == 2 else 1) / 0.2, tol=1e-8, max_iter=2000)
+    theirs.fit(scaled, y.numpy(), sample_weight=weights.numpy())
+    assert torch.allclose(head.logits(x).softmax(1), torch.from_numpy(theirs.predict_proba(scaled)), atol=1e-5)
+
+
+@pytest.mark.parametrize("classes", [("low", "high"), ("low", "high", "odd")])
+def test_where_a_head_begins_changes_nothing_but_the_way(classes):
+    y = torch.arange(90) % len(classes)
+    first = replace(two(90), y=y, classes=classes)
+    other = replace(two(90, seed=1, shift=3.0), y=y, classes=classes)
+    head = best_head(other)
+    begun = best_head(other, start=best_head(first))
+    assert torch.allclose(begun.weight, head.weight, atol=1e-5) and torch.allclose(begun.bias, head.bias, atol=1e-5)
+
+
 # self-training
+
+
+def test_rounds_are_what_plain_rounds_of_new_heads_give():
+    source, target = two(), two(60, seed=1, shift=1.0)
+    head = best_head(source, decay=0.1)
+    for number in (1, 2):
+        guessed = pseudo_label(head, target, share=number / 2)
+        both = replace(
+            source, x=torch.cat([source.x, guessed.x]), y=torch.cat([source.y, guessed.y]), ids=source.ids + guessed.ids
+        )
+        weights = torch.cat([torch.full((len(part),), 0.5 / len(part)) for part in (source, guessed)])
+        head = best_head(both, weights, decay=0.1)
+    assert torch.allclose(self_train(source, target, rounds=2).weight, head.weight, atol=1e-5)
 
 
 def test_no_round_is_the_head_of_the_labelled_items():

@@ -112,7 +112,7 @@ def self_train(labelled: Features, unlabelled: Features, *, rounds: int = 5, dec
                 lengths=None,
             )
             weights = torch.cat([torch.full((len(part),), 0.5 / len(part)) for part in (labelled, guessed)])
-            head = best_head(both, weights, decay=decay)
+            head = best_head(both, weights, decay=decay, start=head)
     return head
 
 
