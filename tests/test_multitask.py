@@ -212,6 +212,24 @@ def test_a_step_by_hand_and_a_step_of_fit_tasks_are_the_same():
         torch.testing.assert_close(p, q if q.grad is None else q - 0.5 * q.grad)
 
 
+def test_each_parameter_trains_at_its_rate_and_decay_and_once():
+    """The optimizer has as few groups as there are rates and decays."""
+    model, seen = made(until=None), []
+
+    def told(groups):
+        return [(id(p), group["lr"], group["weight_decay"]) for group in groups for p in group["params"]]
+
+    def optimizer(groups):
+        seen.append((told(groups), len(groups)))
+        return torch.optim.AdamW(groups)
+
+    for how, groups in (({"decay": 0.5}, 4), ({}, 1), ({"weight_decay": 0.1}, 2)):
+        fit_tasks(model, data(8), epochs=1, lr=1e-3, optimizer=optimizer, **how)
+        rates, found = seen[-1]
+        assert found == groups
+        assert sorted(rates) == sorted(told(parameter_groups(model, 1e-3, **how)))
+
+
 def test_one_task_trains_as_fit_trains_it():
     body = image_net()
     model = freeze(MultiTask(body, {"kind": body.head}), until="neck")

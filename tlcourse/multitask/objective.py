@@ -75,20 +75,19 @@ class Objectives:
         """The name of each task's metric."""
         return {task: _name(metric) for task, metric in self.metrics.items()}
 
-    def labelled(self, task: str, outputs: Mapping, labels: Mapping) -> tuple[torch.Tensor, torch.Tensor]:
-        """Outputs and labels of the items that have a label of a task; perhaps none."""
-        there = present(labels[task])
-        output = outputs[task]
-        if not isinstance(output, torch.Tensor) or not output.ndim or len(output) != len(there):
+    def labelled(
+        self, task: str, outputs: Mapping, labels: Mapping, complete: bool = False
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Outputs and labels of the items that have a label of a task; perhaps none. `complete`: all have, for sure."""
+        output, chosen = outputs[task], labels[task]
+        if not isinstance(output, torch.Tensor) or not output.ndim or len(output) != len(chosen):
             shape = list(output.shape) if isinstance(output, torch.Tensor) else f"no tensor but a {type(output)}"
             raise CourseError(
-                f"The head of task {task!r} gives {shape} for a batch of {len(there)} items.",
+                f"The head of task {task!r} gives {shape} for a batch of {len(chosen)} items.",
                 do="Let it return a tensor with a row for each item: [n, ...].",
             )
-        if not there.all():
-            output, chosen = output[there], labels[task][there]
-        else:
-            chosen = labels[task]
+        if not complete and not (there := present(chosen)).all():
+            output, chosen = output[there], chosen[there]
         plain = self.losses[task] is F.mse_loss or self.metrics[task] is error
         if len(chosen) and (plain or not chosen.is_floating_point()):
             _check_shape(task, output, chosen)

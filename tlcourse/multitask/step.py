@@ -9,7 +9,7 @@ import torch
 
 from tlcourse.errors import CourseError
 from tlcourse.multitask.evaluation import outputs_of, scored
-from tlcourse.multitask.labels import TaskData
+from tlcourse.multitask.labels import TaskData, present
 from tlcourse.multitask.objective import Objectives
 from tlcourse.multitask.weighting import Equal
 from tlcourse.training.diagnosis import diverged
@@ -58,6 +58,7 @@ class TaskStep:
         self.source, self.objectives = source, objectives
         self.optimizer, self.weighting, self.team = optimizer, weighting, Team(source.device)
         self.labels = {task: values.to(source.device) for task, values in data.labels.items()}
+        self.complete = {task for task, values in self.labels.items() if present(values).all()}
         if self.team.size > 1:
             raise CourseError("Several tasks are trained in one process.", do="Start it without accelerate launch.")
 
@@ -78,7 +79,7 @@ class TaskStep:
         labels = {task: values[at] for task, values in self.labels.items()}
         losses, metrics, counts = {}, {}, {}
         for task in self.objectives.tasks:
-            y, t = self.objectives.labelled(task, outputs, labels)
+            y, t = self.objectives.labelled(task, outputs, labels, task in self.complete)
             if len(t):  # without a label the mean would be one of nothing, which is NaN
                 losses[task], counts[task] = self.objectives.loss(task, y, t), len(t)
                 metrics[task] = self.objectives.metric(task, y, t)
@@ -106,7 +107,7 @@ class TaskRun(Run):
 
     def _epoch(self, epoch: int) -> dict:
         tasks, weighting = self.objectives.tasks, self.step.weighting
-        sums = {task: torch.zeros(3, dtype=torch.float64) for task in tasks}  # loss, metric, items
+        sums = {task: [0.0, 0.0, 0] for task in tasks}  # loss, metric, items
         total, weights, self.done = 0.0, dict.fromkeys(tasks, 0.0), 0
         self.source.train(True)
         for index in batches(len(self.source), self.steps, self.order, self.source.lengths):
@@ -118,7 +119,8 @@ class TaskRun(Run):
                 )
             self.schedule.step()
             for task, n in told.counts.items():
-                sums[task] += torch.tensor([told.losses[task] * n, told.metrics[task] * n, n], dtype=torch.float64)
+                loss, metric, items = sums[task]
+                sums[task] = [loss + told.losses[task] * n, metric + told.metrics[task] * n, items + n]
             weights = {task: weights[task] + now[task] / self.steps for task in tasks}
             total, self.done = total + told.total * len(index), self.done + 1
             self.watcher.batch(told.total, math.nan)
@@ -127,7 +129,7 @@ class TaskRun(Run):
         trained = [p for group in self.step.optimizer.param_groups for p in group["params"]]
         if not all(p.isfinite().all() for p in trained):
             raise diverged(epoch, self.done, False, self.source, index, self.lr, self.history)
-        means = {task: (value / value[2])[:2].tolist() for task, value in sums.items()}
+        means = {task: (loss / n, metric / n) for task, (loss, metric, n) in sums.items()}
         weighting.ended({task: loss for task, (loss, _) in means.items()})
         row = {"epoch": epoch, "loss": total / len(self.source)}
         for task, (loss, metric) in means.items():

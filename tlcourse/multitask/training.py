@@ -112,7 +112,7 @@ def fit_tasks(
         kept = keep_prefix(model, train.data, held, epochs=epochs, keep=keep, progress=looks_on.show)
         history.keeping = kept.line
         source = Source(model, kept.train, training=True, made_now=kept.train is not train.data)
-        opt = made_optimizer(optimizer, groups)
+        opt = made_optimizer(optimizer, _joined(groups))
         weighting.start(objectives.tasks, shared, last_shared(model), own, device)
         run = TaskRun(
             source=source,
@@ -145,6 +145,15 @@ def made_weighting(weighting: str | Equal) -> Equal:
     if not isinstance(weighting, str) or weighting not in WEIGHTINGS:
         raise UnknownName("weighting", weighting, WEIGHTINGS)
     return WEIGHTINGS[weighting]()
+
+
+def _joined(groups: list[dict]) -> list[dict]:
+    """Groups of one rate and one decay as one: the optimizer's step costs by the group."""
+    joined: dict[tuple, dict] = {}
+    for group in groups:
+        how = {"lr": group["lr"], "weight_decay": group["weight_decay"]}
+        joined.setdefault(tuple(how.values()), {"params": [], **how})["params"].extend(group["params"])
+    return list(joined.values())
 
 
 def _checked(model, train, valid, losses, metrics, optimizer, patience, keep, progress) -> Objectives:
