@@ -94,7 +94,7 @@ class Lab:
     ALLOWED: tuple[str, ...] = ()  # console messages of JupyterLab itself that are no fault of ours
 
     def __init__(self, browser, server: Server):
-        self.browser, self.server, self.problems = browser, server, []
+        self.browser, self.server, self.problems, self.kept = browser, server, [], None
         self.page = browser.new_page(viewport={"width": 1280, "height": 1000})
         self.page.on("pageerror", lambda error: self.problems.append(f"page error: {error}"))
         self.page.on("console", self._heard)
@@ -125,6 +125,8 @@ class Lab:
 
     def open(self, path: str) -> None:
         """Open a notebook and wait until its kernel answers."""
+        if self.kept:
+            self.close()
         self.problems.clear()
         self.do(
             """async path => {
@@ -135,6 +137,19 @@ class Lab:
             }""",
             path,
         )
+
+    def anew(self, name: str, *cells: str) -> None:
+        """Run these cells in the kernel of the last call with this name: what they import is there already.
+
+        The notebook stays open until another one is.
+        """
+        if self.kept != name:
+            self.open(self.server.write(name, *cells))
+            self.kept = name
+        for place, cell in enumerate(cells):
+            self.rewrite(place, cell)
+        self.problems.clear()
+        self.run_all()
 
     def run_all(self, seconds: float = 120.0) -> None:
         """Run every cell, and wait for the last."""
@@ -215,6 +230,7 @@ class Lab:
                 widget.dispose();
             }"""
         )
+        self.kept = None
 
 
 def free_port() -> int:

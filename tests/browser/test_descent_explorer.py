@@ -17,13 +17,11 @@ START = "print([round(v, 2) for v in explorer.start])"
 
 @pytest.fixture
 def explorer(lab):
-    lab.open(lab.server.write("explorer.ipynb", MAKE, "explorer.descent"))
-    lab.run_all()
+    lab.anew("descent.ipynb", MAKE, "explorer.descent")
     shown = lab.page.locator(".tlc-descent").first
     shown.wait_for()
     yield shown
     assert lab.errors() == [] and lab.problems == []
-    lab.close()
 
 
 def drawn(explorer):

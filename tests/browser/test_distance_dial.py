@@ -12,13 +12,11 @@ NOW = "print(dial.distance, dial.labels, dial.state['verdict'])"
 
 @pytest.fixture
 def dial(lab):
-    lab.open(lab.server.write("dial.ipynb", MAKE))
-    lab.run_all()
+    lab.anew("dial.ipynb", MAKE)
     shown = lab.page.locator(".tlc-dial").first
     shown.wait_for()
     yield shown
     assert lab.errors() == [] and lab.problems == []
-    lab.close()
 
 
 def slider(dial, name):

@@ -21,13 +21,11 @@ ODD = "<img src=x onerror=alert(1)>"
 
 @pytest.fixture
 def panel(lab):
-    lab.open(lab.server.write("panel.ipynb", MAKE, "unfreeze(model)", "freeze(model, 'stem')"))
-    lab.run_all()
+    lab.anew("panel.ipynb", MAKE, "unfreeze(model)", "freeze(model, 'stem')")
     shown = lab.page.locator(".tlc-panel").first
     shown.wait_for()
     yield shown
     assert lab.errors() == [] and lab.problems == []
-    lab.close()
 
 
 def test_code_that_freezes_shows_in_the_panel(lab, panel):
@@ -153,13 +151,11 @@ def test_after_a_restart_no_key_and_no_click_is_taken(lab, panel):
 def long(lab):
     stages = "model = nn.Sequential(*(nn.Linear(2, 2) for _ in range(200)))"
     make = MAKE.replace("model = nn.Sequential()", stages).replace("nn.Linear(3, 3)", "nn.ReLU()")
-    lab.open(lab.server.write("long.ipynb", make))
-    lab.run_all()
+    lab.anew("long.ipynb", make)
     shown = lab.page.locator(".tlc-panel").first
     shown.wait_for()
     yield shown
     assert lab.errors() == [] and lab.problems == []
-    lab.close()
 
 
 COUNT = "print(len(frozen(model)), panel.state['boundary'])"

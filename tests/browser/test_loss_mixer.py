@@ -25,13 +25,11 @@ mixer
 
 @pytest.fixture
 def mixer(lab):
-    lab.open(lab.server.write("mixer.ipynb", MAKE, "mixer.right"))
-    lab.run_all()
+    lab.anew("mixer.ipynb", MAKE, "mixer.right")
     shown = lab.page.locator(".tlc-mixer").first
     shown.wait_for()
     yield shown
     assert lab.errors() == [] and lab.problems == []
-    lab.close()
 
 
 def counted(mixer):
