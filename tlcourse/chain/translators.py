@@ -88,10 +88,10 @@ class _Write:
         self.layer, self.config = layer, config
 
     def __call__(self, pair: Pair) -> Pair:
-        from transformers.masking_utils import create_bidirectional_mask, create_causal_mask
+        from transformers.masking_utils import create_bidirectional_mask
 
-        before = torch.ones(pair.y.shape[:2], device=pair.y.device)
-        before = create_causal_mask(config=self.config, inputs_embeds=pair.y, attention_mask=before, **_NO_CACHE)
+        t = pair.y.shape[1]  # a place sees itself and what comes before it
+        before = pair.y.new_full((t, t), torch.finfo(pair.y.dtype).min).triu(1)[None, None]
         source = create_bidirectional_mask(
             config=self.config, inputs_embeds=pair.y, attention_mask=pair.mask, encoder_hidden_states=pair.x
         )
@@ -106,5 +106,3 @@ class _Scores:
     def __call__(self, pair: Pair) -> torch.Tensor:
         return self.model.lm_head(pair.y) + self.model.final_logits_bias
 
-
-_NO_CACHE: dict = {}

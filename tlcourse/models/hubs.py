@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -57,7 +58,6 @@ def kept_weights(weights):
     Its file name holds the beginning of its SHA-256, which is compared when it is downloaded. torchvision itself opens
     the file without asking whether it holds code; so it is opened here first, in a way that refuses code.
     """
-    import os
     from urllib.parse import urlparse
 
     from torch import hub
@@ -90,6 +90,8 @@ def task_model(name: str, kind: str):
     """
     import transformers
 
+    # without it, transformers asks the hub to convert what is not in safetensors, in a thread of its own
+    os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")
     safe = {"trust_remote_code": False, "local_files_only": settings.offline()}
 
     def make():
