@@ -105,4 +105,3 @@ class _Scores:
 
     def __call__(self, pair: Pair) -> torch.Tensor:
         return self.model.lm_head(pair.y) + self.model.final_logits_bias
-

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from tlcourse import assets, hardware
+from tlcourse.assets.hubs import check_profile
 from tlcourse.errors import CourseError, UnknownName
 from tlcourse.models import hubs, saved
 from tlcourse.models.making import image_transform, make_card, text_model, usual_momentum
@@ -71,7 +72,7 @@ def load(
         raise CourseError(f"seed={seed!r} is not a seed.", do="Choose a whole number from 0.")
     make = _maker(name)
     if name.startswith(hubs.HUBS) and pretrained:
-        hubs.check_profile(name, f'take the from-scratch twin: load("{name}", ..., pretrained=False)')
+        check_profile(name, f'take the from-scratch twin: load("{name}", ..., pretrained=False)')
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(seed)  # before any weight is drawn, and without moving the caller's generator
         model = make(count, pretrained, size)

@@ -1,0 +1,54 @@
+"""Asking a hub: only in the full profile, and what its library raises becomes words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from tlcourse import settings
+from tlcourse.errors import CourseError
+
+Made = TypeVar("Made")
+
+
+def check_profile(name: str, do: str = "") -> None:
+    """Raise `CourseError` in the small profile, which uses no hub.
+
+    Arguments:
+        name: what is to come from a hub.
+        do: what else one could type.
+    """
+    if settings.profile() != "full":
+        raise CourseError(
+            f"{name!r} comes from a hub, and the small profile uses none.",
+            why="In the small profile everything arrives with pip, so that the course runs without a network.",
+            do="Set TLCOURSE_PROFILE=full before you start Jupyter" + (f", or {do}." if do else "."),
+        )
+
+
+def from_hub(name: str, make: Callable[[], Made]) -> Made:
+    """What `make()` returns; whatever a hub's library raises becomes words.
+
+    >>> from_hub("torchvision:resnet50", lambda: 1)
+    1
+    """
+    try:
+        return make()
+    except CourseError:
+        raise
+    except ImportError as error:
+        raise CourseError(
+            f"{name!r} needs a package that is not installed.",
+            why=first_line(error),
+            do='Install what the full profile uses, in the clone: python -m pip install --editable ".[lab,full]".',
+        ) from error
+    except Exception as error:  # no network, a name the hub refuses, a broken file: each library has errors of its own
+        do = "Check the name and the network, or load it once where there is a network: its hub keeps a local copy."
+        if settings.offline():
+            do = "TLCOURSE_OFFLINE is set: unset it and run `tlcourse fetch --profile full` where there is a network."
+        raise CourseError(f"{name!r} could not be loaded from its hub.", why=first_line(error), do=do) from error
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of what an error says, cut off where it is long; its class where it says nothing."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
