@@ -50,9 +50,7 @@ def task_model(name: str, kind: str):
     """
     import transformers
 
-    # without it, transformers asks the hub to convert what is not in safetensors, in a thread of its own
-    os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")
-    safe = {"trust_remote_code": False, "local_files_only": settings.offline()}
+    safe = _safe()
 
     def make():
         config = transformers.AutoConfig.from_pretrained(name, **safe)
@@ -63,6 +61,12 @@ def task_model(name: str, kind: str):
         return model, tokenizer
 
     return from_hub(f"hf:{name}", make)
+
+
+def _safe() -> dict[str, bool]:
+    # else transformers asks the hub to convert what is not in safetensors, in a thread of its own, even while offline
+    os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")
+    return {"trust_remote_code": False, "local_files_only": settings.offline()}
 
 
 def _has_safetensors(name: str) -> bool:
@@ -125,7 +129,7 @@ def torchvision_model(name, count, pretrained, size):
 def text_encoder(name, count, pretrained, size):
     from transformers import AutoConfig, AutoModel, AutoTokenizer
 
-    safe = {"trust_remote_code": False, "local_files_only": settings.offline()}
+    safe = _safe()
 
     def make():
         tokenizer = AutoTokenizer.from_pretrained(name, **safe)
