@@ -159,7 +159,7 @@ def everything(folder: Path) -> Hub:
         files |= {f"hf/{name}/{file.name}": file.read_bytes() for file in where.iterdir()}
     files |= {f"hf/{SMS}/{name}": body for name, body in _sms().items()}
     files |= {f"far/{name}": body for name, body in _archives().items()}
-    files |= {f"far/{name}": body for name, body in _checkpoints().items()}
+    files |= {f"far/{name}": body for name, body in (_checkpoints() | _keras_weights(folder)).items()}
     return Hub(files)
 
 
@@ -336,3 +336,21 @@ def _checkpoints() -> dict[str, bytes]:
         torch.save({k: torch.full((), 0.01).to(v.dtype).expand(v.shape) for k, v in shapes.items()}, held)
         made[torchvision.models.get_model_weights(name).DEFAULT.url.split("/")[-1]] = held.getvalue()
     return made
+
+
+def _keras_weights(folder: Path) -> dict[str, bytes]:
+    """Keras's ResNet50 under its true name, with its true shapes; here too each tensor is one number repeated."""
+    import h5py
+    import keras
+
+    name = "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5"
+    with h5py.File(folder / name, "w") as file:
+        layers = keras.applications.ResNet50(weights=None, include_top=False, input_shape=(64, 64, 3)).layers
+        file.attrs["layer_names"] = [layer.name.encode() for layer in layers]
+        for layer in layers:
+            group = file.create_group(layer.name)
+            group.attrs["weight_names"] = [f"{layer.name}/{weight.name}:0".encode() for weight in layer.weights]
+            for weight in layer.weights:
+                path = f"{layer.name}/{weight.name}:0"
+                group.create_dataset(path, weight.shape, "float32", chunks=tuple(weight.shape), fillvalue=0.01)
+    return {name: (folder / name).read_bytes()}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from tlcourse import settings
@@ -33,7 +35,8 @@ def from_hub(name: str, make: Callable[[], Made]) -> Made:
     1
     """
     try:
-        return make()
+        with _offline_if_told():
+            return make()
     except CourseError:
         raise
     except ImportError as error:
@@ -47,6 +50,25 @@ def from_hub(name: str, make: Callable[[], Made]) -> Made:
         if settings.offline():
             do = "TLCOURSE_OFFLINE is set: unset it and run `tlcourse fetch --profile full` where there is a network."
         raise CourseError(f"{name!r} could not be loaded from its hub.", why=first_line(error), do=do) from error
+
+
+@contextmanager
+def _offline_if_told() -> Iterator[None]:
+    """TLCOURSE_OFFLINE is HF_HUB_OFFLINE too; it can be set after those libraries have been imported."""
+    if not settings.offline():
+        yield
+        return
+    from huggingface_hub import constants
+
+    modules = [constants, *([sys.modules["datasets.config"]] if "datasets.config" in sys.modules else [])]
+    before = [module.HF_HUB_OFFLINE for module in modules]
+    for module in modules:
+        module.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        for module, value in zip(modules, before, strict=True):
+            module.HF_HUB_OFFLINE = value
 
 
 def first_line(error: BaseException) -> str:

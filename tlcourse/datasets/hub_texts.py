@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from tlcourse import assets, settings
+from tlcourse import assets
 from tlcourse.assets.hubs import check_profile, from_hub
 from tlcourse.datasets.partition import partition
 from tlcourse.datasets.split import Dataset, Split
@@ -19,10 +19,9 @@ def sms_table():
     check_profile("sms-spam")
 
     def read():
-        from datasets import DownloadConfig, load_dataset
+        from datasets import load_dataset
 
-        how = DownloadConfig(local_files_only=True) if settings.offline() else None
-        return load_dataset(REPOSITORY, split="train", download_config=how)
+        return load_dataset(REPOSITORY, split="train")
 
     return from_hub("sms-spam", read)
 
