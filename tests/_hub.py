@@ -175,8 +175,8 @@ def _word_pieces(folder: Path, **more) -> None:
     folder.mkdir(parents=True)
     letters = [chr(c) for c in range(97, 123)] + list("?.,")
     vocab = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{c}" for c in letters), *WORDS[1:]]
-    (folder / "vocab.txt").write_text("\n".join(dict.fromkeys(vocab)), "utf-8")
-    BertTokenizerFast(vocab_file=str(folder / "vocab.txt"), **more).save_pretrained(folder)
+    vocab = {piece: i for i, piece in enumerate(dict.fromkeys(vocab))}
+    BertTokenizerFast(vocab=vocab, **more).save_pretrained(folder)
 
 
 def _bert(folder: Path) -> None:

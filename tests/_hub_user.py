@@ -68,7 +68,7 @@ def use() -> dict:
         told[name] = [
             len(detector.classes),
             "person" in detector.classes,
-            float(next(detector.model.parameters()).max()),
+            round(float(next(detector.model.parameters()).max()), 4),
         ]
     for name in ("sms-spam", "medmnist", "eurosat", "pet-masks"):
         data = load_dataset(name, **({"size": 32} if name == "pet-masks" else {}))

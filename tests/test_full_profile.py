@@ -20,6 +20,12 @@ from tlcourse.assets import registry
 HERE = Path(__file__).resolve().parent
 OF_HUBS = [name for name, asset in registry().items() if asset.kind == "hub"]
 FCOS, EUROSAT = "fcos_resnet50_fpn_coco-99b0c9b7.pth", "EuroSAT.zip"
+LOST = {
+    f"hf:{_hub.ZH_EN}",  # a repository that is not there
+    f"hf:{_hub.SQUAD}",  # interrupted
+    "eurosat",  # a truncated archive
+    "torchvision:fcos_resnet50_fpn",  # a truncated file
+}
 
 
 class User:
@@ -59,7 +65,7 @@ def story(whole, tmp_path_factory):
     with _hub.serving(bad) as url:
         told["bad"] = user.run(*fetch, hub=url)
     with _hub.serving(whole) as url:
-        told["good"] = user.run(*fetch, "--json", hub=url)
+        told["good"] = user.run(*fetch[:4], *LOST, "pet-masks", f"hf:{_hub.BERT}", "--json", hub=url)
     told["asked"] = list(whole.log)
     told["use"] = user.run("use", TLCOURSE_PROFILE="full", TLCOURSE_OFFLINE="1")
     return told
@@ -68,15 +74,9 @@ def story(whole, tmp_path_factory):
 def test_what_fails_does_not_stop_the_rest_and_is_told(story):
     done = story["bad"]
     assert done.returncode == 1, done.stderr
-    lost = {
-        f"hf:{_hub.ZH_EN}",  # a repository that is not there
-        f"hf:{_hub.SQUAD}",  # interrupted
-        "eurosat",  # a truncated archive
-        "torchvision:fcos_resnet50_fpn",  # a truncated file
-    }
     for name in OF_HUBS:
-        assert f"{name}: {'failed' if name in lost else 'fetched'}" in done.stdout.splitlines(), done.stdout
-    assert f"{len(lost)} of {len(OF_HUBS)} failed" in done.stderr and "goes on where it stopped" in done.stderr
+        assert f"{name}: {'failed' if name in LOST else 'fetched'}" in done.stdout.splitlines(), done.stdout
+    assert f"{len(LOST)} of {len(OF_HUBS)} failed" in done.stderr and "goes on where it stopped" in done.stderr
     assert "Traceback" not in done.stderr
     for name in OF_HUBS:
         row = next(line for line in done.stdout.splitlines() if line.startswith(f"{name} "))
@@ -88,9 +88,9 @@ def test_the_same_command_goes_on_where_it_stopped(story):
     done = story["good"]
     assert done.returncode == 0, done.stderr
     actions = {one["name"]: one["action"] for one in json.loads(done.stdout)}
-    again = {"eurosat", "torchvision:fcos_resnet50_fpn", f"hf:{_hub.ZH_EN}", f"hf:{_hub.SQUAD}"}
-    assert {name for name, action in actions.items() if action == "fetched"} == again
-    assert all(action == "already here" for name, action in actions.items() if name not in again)
+    here = {"pet-masks", f"hf:{_hub.BERT}"}
+    assert {name for name, action in actions.items() if action == "fetched"} == LOST
+    assert {name for name, action in actions.items() if action == "already here"} == here
     large = [
         line for line in story["asked"] if line.startswith("GET") and line.endswith((".safetensors", ".bin", "gz"))
     ]

@@ -184,12 +184,12 @@ def load_detector(
             ),
         )
         if own is not None:
-            _new_head(model, len(own))
+            new_head(model, len(own))
     coco = ["" if name in ("__background__", "N/A") else name for name in weights.meta["categories"]]
     return HubDetector(model.to(hardware.device()), own or coco)
 
 
-def _new_head(model: nn.Module, count: int) -> None:
+def new_head(model: nn.Module, count: int) -> None:
     """A head for `count` classes, the background among them."""
     from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
     from torchvision.models.detection.fcos import FCOSClassificationHead
