@@ -111,6 +111,6 @@ def test_afterwards_all_of_it_is_used_without_a_network(story):
     assert told["sms-spam"]["shape"] == "see you at 0"  # without the line break of the file
     assert told["medmnist"]["sizes"] == [18, 9, 9] and told["medmnist"]["shape"] == [3, 28, 28]
     assert told["eurosat"] == {"classes": ["AnnualCrop", "Forest", "River"], "sizes": [9, 3, 3], "shape": [3, 64, 64]}
-    assert told["pet-masks"]["sizes"] == [8, 2, 4] and told["pet-masks"]["shape"] == [3, 32, 32]
+    assert told["pet-masks"]["sizes"] == [6, 4, 4] and told["pet-masks"]["shape"] == [3, 32, 32]
     assert told["masks"] == [0, 1, 2]
     assert told["keras"] == 0.01
