@@ -40,7 +40,7 @@ def redirect() -> None:
         url, dst, prefix and sums[Path(dst).name][: len(prefix)], progress
     )
     utils.check_md5 = lambda path, md5, **kwargs: right(path)
-    if "use" in sys.argv or any("keras" in word for word in sys.argv):
+    if any("keras" in word for word in sys.argv):
         os.environ.setdefault("KERAS_BACKEND", "torch")
         from keras.src.utils import file_utils
 
@@ -74,11 +74,6 @@ def use() -> dict:
         data = load_dataset(name, **({"size": 32} if name == "pet-masks" else {}))
         told[name] = {"classes": list(data.classes), "sizes": [len(split) for split in data.splits]}
         told[name]["shape"] = list(data.train.x.shape[1:]) if data.kind == "image" else data.train.x[0]
-    os.environ.setdefault("KERAS_BACKEND", "torch")
-    import keras
-
-    resnet = keras.applications.ResNet50(weights="imagenet", include_top=False, input_shape=(64, 64, 3))
-    told["keras"] = round(float(resnet.get_weights()[0].max()), 4)
     told["masks"] = torch.unique(data.train.masks).tolist()
     return told
 

@@ -113,4 +113,3 @@ def test_afterwards_all_of_it_is_used_without_a_network(story):
     assert told["eurosat"] == {"classes": ["AnnualCrop", "Forest", "River"], "sizes": [9, 3, 3], "shape": [3, 64, 64]}
     assert told["pet-masks"]["sizes"] == [6, 4, 4] and told["pet-masks"]["shape"] == [3, 32, 32]
     assert told["masks"] == [0, 1, 2]
-    assert told["keras"] == 0.01

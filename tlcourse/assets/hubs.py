@@ -49,7 +49,16 @@ def from_hub(name: str, make: Callable[[], Made]) -> Made:
         do = "Check the name and the network, or load it once where there is a network: its hub keeps a local copy."
         if settings.offline():
             do = "TLCOURSE_OFFLINE is set: unset it and run `tlcourse fetch --profile full` where there is a network."
-        raise CourseError(f"{name!r} could not be loaded from its hub.", why=first_line(error), do=do) from error
+        raise CourseError(f"{name!r} could not be loaded from its hub.", why=_why(error), do=do) from error
+
+
+def _why(error: BaseException) -> str:
+    """What an error says, and what the first of those behind it said: a library often hides a lost connection."""
+    first = error
+    while first.__cause__ or first.__context__:
+        first = first.__cause__ or first.__context__
+    said, began = first_line(error), first_line(first)
+    return said if began in said else f"{said} (It began with: {began})"
 
 
 @contextmanager
