@@ -107,3 +107,29 @@ def test_each_asset_of_a_hub_has_a_way_to_be_brought():
             assert callable(getattr(import_module(module), function))
         elif asset.kind == "hub":
             assert name.startswith(("torchvision:", "hf:"))
+
+
+def test_half_unpacked_data_are_never_taken_for_whole_ones(tmp_path, monkeypatch):
+    from tlcourse.datasets import hub
+
+    monkeypatch.setenv("TLCOURSE_HOME", str(tmp_path))
+    monkeypatch.setenv("TLCOURSE_PROFILE", "full")
+    seen = []
+
+    def bring(root, fails):
+        seen.append(sorted(path.name for path in root.rglob("*")))
+        (root / "all.zip").write_bytes(b"arrived")
+        (root / "images").mkdir()
+        (root / "images" / "1.jpg").write_bytes(b"1")
+        if fails:
+            raise KeyboardInterrupt
+        (root / "images" / "2.jpg").write_bytes(b"2")
+
+    with pytest.raises(KeyboardInterrupt):
+        hub.kept("eurosat", lambda root: bring(root, True), ["images"])
+    assert not hub.place("eurosat").exists()
+    where = hub.kept("eurosat", lambda root: bring(root, False), ["images"])
+    assert seen == [[], ["all.zip"]]  # the archive stayed, the half folder did not
+    assert sorted(path.name for path in where.rglob("*")) == ["1.jpg", "2.jpg", "images"]
+    assert hub.kept("eurosat", None) == where and len(seen) == 2
+    assert assets.clear() > 0 and not where.exists()

@@ -78,6 +78,8 @@ def test_what_fails_does_not_stop_the_rest_and_is_told(story):
         assert f"{name}: {'failed' if name in LOST else 'fetched'}" in done.stdout.splitlines(), done.stdout
     assert f"{len(LOST)} of {len(OF_HUBS)} failed" in done.stderr and "goes on where it stopped" in done.stderr
     assert "Traceback" not in done.stderr
+    for reason in ("not a valid model identifier", "invalid hash value", "corrupted", "(It began with: "):
+        assert reason in done.stdout
     for name in OF_HUBS:
         row = next(line for line in done.stdout.splitlines() if line.startswith(f"{name} "))
         assert registry()[name].licence in row and registry()[name].package in row
