@@ -13,7 +13,7 @@ import pytest
 
 from tlcourse import assets, settings
 from tlcourse.assets import catalogue, download, store
-from tlcourse.datasets import DATASETS
+from tlcourse.datasets import DATASETS, HUB_DATASETS
 from tlcourse.errors import CourseError, UnknownName
 
 
@@ -158,13 +158,19 @@ def test_fetching_for_a_chapter_brings_what_its_cells_load(repository, monkeypat
                     assets, function, lambda asset, *path, real=real, seen=seen: seen.add(asset) or real(asset, *path)
                 )
             DATASETS[name]()
+    named = {name: asset for name, asset in catalogue.registry().items() if asset.profile == "full"}
     loads = re.compile(r"""\b(load|folder|load_dataset)\("([\w-]+)\"""")
     for path in sorted((repository / "chapters").glob("*.md")):
         number = re.match(r"\d\d(-\d)?", path.name)[0]
         text = path.read_text(encoding="utf-8")
         wanted = {"photographs"} if "photograph(" in text else set()
         for call, name in loads.findall(text):
-            wanted |= needs[name] if call == "load_dataset" else {name}
+            if name in HUB_DATASETS:  # in what is said of the full profile
+                assert number in named[name].used_by, f"chapter {number} names {name}"
+            else:
+                wanted |= needs[name] if call == "load_dataset" else {name}
+        for name in re.findall(r"""\bload_?\w*\("((?:hf|torchvision):[^"]+)\"""", text):
+            assert number in named[name].used_by, f"chapter {number} names {name}"
         assert wanted, path.name
         assert wanted <= used.get(number, set()), f"chapter {number} needs {wanted - used[number]}"
 

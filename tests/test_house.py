@@ -20,7 +20,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # Each line may import from its own and from those below it.
 ORDER = (
     ("__main__",),
-    ("cli", "doctor", "execute", "lab", "notebooks", "notebook_lint"),
+    ("cli", "doctor", "execute", "fetching", "lab", "notebooks", "notebook_lint"),
     ("exercises",),
     ("widgets",),
     ("plots",),

@@ -11,7 +11,7 @@ from torch import nn
 
 from tlcourse import CourseError, UnknownName, freeze, frozen, load, stages
 from tlcourse.models import Card, ImageTransform, MeanPool, TextClassifier, TextTransform, Tokens
-from tlcourse.models.loading import _image_transform, replace_last_linear
+from tlcourse.models.making import image_transform, replace_last_linear
 
 LITE = "efficientnet-lite0"
 
@@ -197,7 +197,7 @@ def test_the_transform_is_the_checkpoints_own(name):
 def test_the_transform_of_other_checkpoints(name):
     """A crop that does not divide evenly, a squashed square, another mean."""
     config = resolve_data_config(pretrained_cfg=timm.models.get_pretrained_cfg(name).to_dict())
-    transform, image = _image_transform(config, None), photograph("chelsea")
+    transform, image = image_transform(config, None), photograph("chelsea")
     assert_near(transform(image)[0], theirs(config, image), transform.std)
 
 
@@ -205,7 +205,7 @@ def test_a_checkpoint_whose_images_the_course_cannot_prepare():
     config = {"input_size": (3, 64, 64), "crop_pct": 1.0, "interpolation": "bicubic", "mean": (0.5,), "std": (0.5,)}
     for other in ({"input_size": (3, 64, 96)}, {"crop_mode": "border"}):
         with pytest.raises(CourseError, match="This checkpoint expects images of"):
-            _image_transform({**config, **other}, None)
+            image_transform({**config, **other}, None)
 
 
 def test_a_size_of_ones_own_uses_the_whole_image():
@@ -433,7 +433,7 @@ def test_a_classifier_takes_the_pooler_away():
 @pytest.mark.parametrize("name", ["torchvision:resnet50", "timm:resnet18", "hf:bert-base-uncased"])
 def test_the_small_profile_uses_no_hub(name, monkeypatch):
     monkeypatch.delenv("TLCOURSE_PROFILE", raising=False)
-    with pytest.raises(CourseError, match=r"model hub[\s\S]*TLCOURSE_PROFILE=full[\s\S]*pretrained=False"):
+    with pytest.raises(CourseError, match=r"from a hub[\s\S]*TLCOURSE_PROFILE=full[\s\S]*pretrained=False"):
         load(name, 2)
 
 

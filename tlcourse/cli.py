@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 from tlcourse import __version__
@@ -46,6 +47,12 @@ def _parser() -> argparse.ArgumentParser:
     fetch = commands.add_parser("fetch", help="bring weights and data to this machine, or remove what is kept")
     fetch.add_argument("names", nargs="*", metavar="NAME", help="default: all that the profile needs")
     fetch.add_argument("--chapter", help="only what this chapter uses: 03")
+    fetch.add_argument(
+        "--profile",
+        choices=("small", "full"),
+        help="full: also the famous models and sets of hubs, with their sizes and licences (TLCOURSE_PROFILE)",
+    )
+    fetch.add_argument("--yes", action="store_true", help="fetch more than a gigabyte without a question")
     fetch.add_argument("--all", action="store_true", help="all that the profile needs (the default, said aloud)")
     fetch.add_argument(
         "--clear",
@@ -80,7 +87,7 @@ def _lab(options) -> int:
 
 
 def _fetch(options) -> int:
-    from tlcourse import assets
+    from tlcourse import assets, settings
     from tlcourse.assets.catalogue import megabytes
 
     if options.clear:
@@ -95,6 +102,10 @@ def _fetch(options) -> int:
         return 0
     if options.all and (options.names or options.chapter):
         raise CourseError("--all means everything; names and --chapter choose.", do="Use one or the other.")
+    if options.profile:
+        os.environ["TLCOURSE_PROFILE"] = options.profile
+    if settings.profile() == "full":
+        return _fetch_full(options)
     done = assets.fetch(options.names or None, chapter=options.chapter)
     if options.json:
         print(json.dumps([asdict(one) for one in done], indent=1))
@@ -105,6 +116,20 @@ def _fetch(options) -> int:
     total = sum(one.size for one in done if one.action in ("fetched", "repaired"))
     print(f"{megabytes(total)} downloaded; all files are verified." if total else "Nothing to download.")
     return 0
+
+
+def _fetch_full(options) -> int:
+    from tlcourse.fetching import fetch_full
+
+    tell = (lambda line: print(line, file=sys.stderr, flush=True)) if options.json else partial(print, flush=True)
+    done, failed = fetch_full(options.names or None, options.chapter, options.yes, tell)
+    if options.json:
+        errors = [{"name": name, "action": "failed", "error": str(error)} for name, error in failed.items()]
+        print(json.dumps([asdict(one) for one in done] + errors, indent=1))
+    elif failed:
+        print(f"{len(failed)} of {len(done) + len(failed)} failed: {', '.join(failed)}.", file=sys.stderr)
+        print("What arrived is kept; the same command goes on where it stopped.", file=sys.stderr)
+    return 1 if failed else 0
 
 
 def _doctor(options) -> int:

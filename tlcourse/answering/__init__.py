@@ -2,6 +2,7 @@
 
 from tlcourse.answering.baselines import first_name, nearest_sentence
 from tlcourse.answering.bot import AnswerBot, Reply, sentence_vectors, word_vectors
+from tlcourse.answering.hub import load_reader
 from tlcourse.answering.reader import Readings, SpanHead, SpanReader, fit_reader
 from tlcourse.answering.scores import (
     answer_f1,
@@ -32,6 +33,7 @@ __all__ = [
     "exact_match",
     "first_name",
     "fit_reader",
+    "load_reader",
     "nearest_sentence",
     "normal_answer",
     "places",

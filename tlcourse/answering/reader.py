@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from tlcourse.answering.spans import PairTransform, Places, best_spans, places
+from tlcourse.answering.spans import LONGEST, PairTransform, Places, best_spans, places
 from tlcourse.answering.words import checked_question
 from tlcourse.chain import stages
 from tlcourse.datasets.countries import TextQuestion, as_split
@@ -76,6 +76,7 @@ class SpanReader(nn.Module):
         at: the stage whose kept output is read.
         train: names of stages behind `at` that are copied and trained, in the chain's order; none by default.
         seed: of the head.
+        head: one that is trained already, called as a `SpanHead` is; by default a new one.
 
     `reader.head` and `reader.rest` are trained by `fit_reader`; the stages up to `at` are frozen.
 
@@ -87,7 +88,7 @@ class SpanReader(nn.Module):
     Introduced in chapter 07-3. Devlin et al. 2019 (a span head on BERT); Rajpurkar et al. 2018 ("no answer").
     """
 
-    def __init__(self, model: nn.Module, at: str = "layer3", train: Sequence[str] = (), seed: int = 0):
+    def __init__(self, model: nn.Module, at: str = "layer3", train: Sequence[str] = (), seed: int = 0, head=None):
         super().__init__()
         chain = dict(stages(model).named_children())
         names = [name for name in chain if name == "embeddings" or name.startswith("layer")]
@@ -100,11 +101,11 @@ class SpanReader(nn.Module):
                 f"train={list(train)} does not follow {at!r}.",
                 do=f"Name the stages in their order, from {behind[0]!r} on." if behind else "Leave out train=.",
             )
-        self.at, self.transform = at, PairTransform(model.tokenizer)
+        self.at, self.transform, self.longest = at, PairTransform(model.tokenizer), LONGEST
         self._body = [model]  # not a child: its weights are neither trained nor counted here
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.head = SpanHead(model.encoder.config.hidden_size)
+            self.head = SpanHead(model.encoder.config.hidden_size) if head is None else head
         self.rest = _copied(model, train)
 
     def features(self, asked: Sequence[TextQuestion]) -> Features:
@@ -134,7 +135,7 @@ class SpanReader(nn.Module):
             for index in torch.arange(len(asked)).split(64):
                 tokens = kept.batch(index).to(device)
                 inside = where.inside[index, : tokens.x.shape[1]].to(device)
-                found, score, silent = best_spans(self.scores(tokens, inside), inside)
+                found, score, silent = best_spans(self.scores(tokens, inside), inside, self.longest)
                 spans.append(found.cpu()), surplus.append((score - silent).cpu())
         spans, surplus = torch.cat(spans), torch.cat(surplus)
         told = torch.where((surplus > least)[:, None], spans, torch.zeros_like(spans))

@@ -108,7 +108,8 @@ def fetch(names: str | Iterable[str] | None = None, chapter: str | None = None, 
             elif names is not None:
                 raise CourseError(
                     f"{asset.name} comes from a model hub, and the small profile uses none.",
-                    do="Set TLCOURSE_PROFILE=full; the library that knows the hub fetches it on first use.",
+                    do=f"Type `tlcourse fetch --profile full {asset.name}`, or set TLCOURSE_PROFILE=full; then the "
+                    "library that knows the hub fetches it.",
                 )
             continue
         before = state(asset.name)

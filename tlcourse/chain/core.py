@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 
 from torch import nn
 
-from tlcourse.chain import images, texts
+from tlcourse.chain import detectors, images, texts, translators
 from tlcourse.chain.steps import Part, as_stage, follows
 from tlcourse.errors import CourseError, UnknownName
 
@@ -22,8 +22,9 @@ def stages(model: nn.Module) -> nn.Sequential:
     for a Hugging Face text model, `x` is a `Tokens(ids, mask)` and the chain ends in its logits.
 
     Arguments:
-        model: a timm or torchvision image model, a BERT-family text model, an `nn.Sequential`
-            (each child is a stage), or any model whose stages were given with `set_stages`.
+        model: a timm or torchvision image model, a torchvision detector on a ResNet with a pyramid, a BERT-family
+            text model, a Marian translation model (`x` is a `Pair(ids, mask, target ids)`), an `nn.Sequential` (each
+            child is a stage), or any model whose stages were given with `set_stages`.
 
     Returns an `nn.Sequential` with named children, from the input to the output.
     Raises `CourseError` for a model whose stages are not known.
@@ -43,7 +44,7 @@ def stages(model: nn.Module) -> nn.Sequential:
     elif type(model).forward is nn.Sequential.forward:
         parts = {name: [child] for name, child in model._modules.items()}  # named_children leaves out a repeated one
     else:
-        parts = images.parts(model) or texts.parts(model)
+        parts = next(filter(None, (kind.parts(model) for kind in (images, texts, translators, detectors))), None)
     if not parts:
         raise CourseError(
             f"The stages of {type(model).__name__} are not known.",

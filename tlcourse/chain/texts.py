@@ -27,6 +27,9 @@ def parts(model: nn.Module) -> dict[str, list[Part]] | None:
         chain["pool"] = [Step(_Pooled(encoder.pooler), [encoder.pooler])]
     if model is encoder:
         return chain
+    if type(model).__name__.endswith("ForQuestionAnswering"):  # two scores for each token
+        inside = [model.dropout, model.qa_outputs] if family == "distilbert" else [model.qa_outputs]
+        return chain | {"head": [Step(_OfTokens(inside), inside)]}
     if not type(model).__name__.endswith("ForSequenceClassification"):
         return None
     if "pool" not in chain:
@@ -74,6 +77,17 @@ class _Pooled:
 
     def __call__(self, tokens: Tokens):
         return self.pooler(tokens.x)
+
+
+class _OfTokens:
+    def __init__(self, modules: list[nn.Module]):
+        self.modules = modules
+
+    def __call__(self, tokens: Tokens):
+        x = tokens.x
+        for module in self.modules:
+            x = module(x)
+        return x
 
 
 class _OfSequence:

@@ -13,6 +13,8 @@ from tlcourse.datasets.face_scenes import face_scenes
 from tlcourse.datasets.faces import faces
 from tlcourse.datasets.folder import from_folder
 from tlcourse.datasets.heaps import coin_heaps
+from tlcourse.datasets.hub_images import eurosat, medmnist, pet_masks
+from tlcourse.datasets.hub_texts import sms_spam
 from tlcourse.datasets.interface import ParallelSplit, interface_strings
 from tlcourse.datasets.photographs import PHOTOGRAPHS, photograph
 from tlcourse.datasets.reading import read_image
@@ -27,6 +29,7 @@ from tlcourse.errors import UnknownName
 
 __all__ = [
     "DATASETS",
+    "HUB_DATASETS",
     "PHOTOGRAPHS",
     "Asked",
     "CountryQuestions",
@@ -64,6 +67,13 @@ DATASETS: dict[str, Callable[..., Dataset]] = {
     "sentiment": sentiment,
     "interface-strings": interface_strings,
 }
+HUB_DATASETS: dict[str, Callable[..., Dataset]] = {
+    "sms-spam": sms_spam,
+    "medmnist": medmnist,
+    "eurosat": eurosat,
+    "pet-masks": pet_masks,
+}
+"""Those of the full profile: another library fetches them from their own places."""
 _made: dict[tuple, tuple[Dataset, list]] = {}
 
 
@@ -72,10 +82,13 @@ def load_dataset(name: str, **options) -> Dataset:
 
     Arguments:
         name: `"faces"`, `"surfaces"`, `"digits"`, `"digits-small"`, `"digit-scenes"`, `"face-scenes"`, `"tissue"`,
-            `"tissue-masks"`, `"coin-heaps"`, `"sentiment"` or `"interface-strings"`.
+            `"tissue-masks"`, `"coin-heaps"`, `"sentiment"` or `"interface-strings"`; with `TLCOURSE_PROFILE=full` also
+            `"sms-spam"`, `"medmnist"`, `"eurosat"` and `"pet-masks"`.
         options: `domain=` of `"sentiment"`: `"movie"` (the default), `"product"`, `"tweet"` or `"news"`; `seed=` of
             `"digit-scenes"`, `"face-scenes"` and `"coin-heaps"`: another one puts other things elsewhere, always from
-            the same splits; `language=` of `"interface-strings"`: `"fr"` (the default), `"es"` or `"zh"`.
+            the same splits; `language=` of `"interface-strings"`: `"fr"` (the default), `"es"` or `"zh"`; `which=` of
+            `"medmnist"`: `"pathmnist"` (the default) or another set with one label an image; `size=` of `"medmnist"`
+            and `"pet-masks"`, in pixels.
 
     Returns a `Dataset`, always with the same items in the same order. Raises `UnknownName`.
 
@@ -84,11 +97,12 @@ def load_dataset(name: str, **options) -> Dataset:
 
     Introduced in chapter 03.
     """
-    if name not in DATASETS:
+    every = DATASETS | HUB_DATASETS
+    if name not in every:
         raise UnknownName(
-            "data set", name, DATASETS, do="Your own data are read by from_folder(path) and from_csv(path, ...)."
+            "data set", name, every, do="Your own data are read by from_folder(path) and from_csv(path, ...)."
         )
-    known = signature(DATASETS[name]).parameters
+    known = signature(every[name]).parameters
     for option in options:
         if option not in known:
             raise UnknownName(f"option of the data set {name!r}", option, known)
@@ -96,6 +110,6 @@ def load_dataset(name: str, **options) -> Dataset:
     key = (name, *(str(value) for value in filled.values()))
     if key not in _made or _made[key][1] != [tensor_versions(split) for split in _made[key][0].splits]:
         # not made yet, or someone has painted on the images since: what is loaded is as it was published
-        made = DATASETS[name](**options)
+        made = every[name](**options)
         _made[key] = made, [tensor_versions(split) for split in made.splits]
     return _made[key][0]

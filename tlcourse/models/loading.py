@@ -10,18 +10,16 @@ from functools import partial
 import torch
 from torch import nn
 
-from tlcourse import assets, hardware, settings
+from tlcourse import assets, hardware
+from tlcourse.assets.hubs import check_profile
 from tlcourse.errors import CourseError, UnknownName
-from tlcourse.models import saved
-from tlcourse.models.card import Card
-from tlcourse.models.texts import TextClassifier, TextTransform
-from tlcourse.models.transforms import ImageTransform
+from tlcourse.models import hubs, saved
+from tlcourse.models.making import image_transform, make_card, text_model, usual_momentum
 
 MODELS = ("efficientnet-lite0", "minilm")
 """The models of the small profile: their weights arrive with pip."""
 
 TIMM_NAMES = {"efficientnet-lite0": "tf_efficientnet_lite0"}
-HUBS = ("torchvision:", "timm:", "hf:")
 
 
 def load(
@@ -73,12 +71,8 @@ def load(
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
         raise CourseError(f"seed={seed!r} is not a seed.", do="Choose a whole number from 0.")
     make = _maker(name)
-    if name.startswith(HUBS) and pretrained and settings.profile() != "full":
-        raise CourseError(
-            f"{name!r} comes from a model hub, and the small profile uses none.",
-            why="In the small profile everything arrives with pip, so that the course runs without a network.",
-            do=f'Set TLCOURSE_PROFILE=full, or take the from-scratch twin: load("{name}", ..., pretrained=False).',
-        )
+    if name.startswith(hubs.HUBS) and pretrained:
+        check_profile(name, f'take the from-scratch twin: load("{name}", ..., pretrained=False)')
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(seed)  # before any weight is drawn, and without moving the caller's generator
         model = make(count, pretrained, size)
@@ -108,7 +102,7 @@ def _maker(name: str):
         return _efficientnet_lite0
     if name == "minilm":
         return _minilm
-    for prefix, make in zip(HUBS, (_torchvision, _timm, _hf), strict=True):
+    for prefix, make in zip(hubs.HUBS, (hubs.torchvision_model, hubs.timm_model, hubs.text_encoder), strict=True):
         if isinstance(name, str) and name.startswith(prefix):
             return partial(make, name.removeprefix(prefix))
     raise UnknownName(
@@ -138,17 +132,9 @@ def _efficientnet_lite0(count, pretrained, size):
         model.classes = tuple(info.index_to_description(i).split(",")[0] for i in range(1000))
     asset = assets.registry()["efficientnet-lite0"]
     data = "ImageNet-1k: 1.28 million photographs, 1,000 classes" if pretrained else "nothing"
-    model.card = _card("efficientnet-lite0", asset.title, pretrained, data, model, asset)
-    model.transform = _image_transform(resolve_model_data_config(model), size)
+    model.card = make_card("efficientnet-lite0", asset.title, pretrained, data, model, asset)
+    model.transform = image_transform(resolve_model_data_config(model), size)
     return model.to(memory_format=torch.channels_last)  # convolutions on a CPU are faster so
-
-
-def usual_momentum(model: nn.Module) -> None:
-    # This architecture comes from TensorFlow, whose slow averages (0.01) take hundreds of steps to fill. On few data
-    # the twin would be scored by statistics that it has hardly seen; torch's own 0.1 gives it a fair chance.
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.momentum = 0.1
 
 
 def _minilm(count, pretrained, size):
@@ -167,129 +153,7 @@ def _minilm(count, pretrained, size):
             raise CourseError(
                 "The MiniLM weights do not fit the installed transformers.", why=f"Missing or left over: {left[:3]}."
             )
-    return _text_model(
+    return text_model(
         "minilm", encoder, AutoTokenizer.from_pretrained(folder, local_files_only=True), count, pretrained,
         "1.17 billion pairs of English sentences (forums, papers, captions, questions)", assets.registry()["minilm"],
     )  # fmt: skip
-
-
-def _text_model(name, encoder, tokenizer, count, pretrained, data, asset=None):
-    model = TextClassifier(encoder, count)
-    model.tokenizer, model.transform = tokenizer, TextTransform(tokenizer)
-    title = asset.title if asset else f"{encoder.config.model_type} encoder"
-    model.card = _card(name, title, pretrained, data if pretrained else "nothing", model, asset)
-    return model
-
-
-def _timm(name, count, pretrained, size):
-    import timm
-    from timm.data import resolve_model_data_config
-
-    if not timm.is_model(name):
-        raise UnknownName("timm model", name, timm.list_models(), do="timm.list_models() shows them all.")
-    model = _from_hub(f"timm:{name}", lambda: timm.create_model(name, pretrained=pretrained))
-    if count:
-        model.reset_classifier(count)
-    data = str(model.pretrained_cfg.get("tag") or "see its page") if pretrained else "nothing"
-    model.card = _card(f"timm:{name}", f"timm's {name}", pretrained, data, model, source="https://huggingface.co/timm")
-    model.transform = _image_transform(resolve_model_data_config(model), size)
-    return model
-
-
-def _torchvision(name, count, pretrained, size):
-    import torchvision
-
-    if name not in torchvision.models.list_models(torchvision.models):
-        raise UnknownName("torchvision model", name, torchvision.models.list_models(torchvision.models))
-    weights = torchvision.models.get_model_weights(name).DEFAULT
-    model = _from_hub(
-        f"torchvision:{name}", lambda: torchvision.models.get_model(name, weights=weights if pretrained else None)
-    )
-    if count:
-        replace_last_linear(model, count)
-    else:
-        model.classes = tuple(weights.meta["categories"])
-    made = weights.transforms()
-    config = {
-        "input_size": (3, made.crop_size[0], made.crop_size[0]),
-        "crop_pct": made.crop_size[0] / made.resize_size[0],
-        "interpolation": made.interpolation.value,
-        "mean": made.mean,
-        "std": made.std,
-    }
-    model.card = _card(
-        f"torchvision:{name}", f"torchvision's {name}", pretrained,
-        str(weights) if pretrained else "nothing", model, source=weights.meta.get("recipe", "torchvision"),
-    )  # fmt: skip
-    model.transform = _image_transform(config, size)
-    return model
-
-
-def _hf(name, count, pretrained, size):
-    from transformers import AutoConfig, AutoModel, AutoTokenizer
-
-    safe = {"trust_remote_code": False, "local_files_only": settings.offline()}
-
-    def make():
-        tokenizer = AutoTokenizer.from_pretrained(name, **safe)
-        if pretrained:
-            return AutoModel.from_pretrained(name, use_safetensors=True, **safe), tokenizer
-        return AutoModel.from_config(AutoConfig.from_pretrained(name, **safe)), tokenizer
-
-    encoder, tokenizer = _from_hub(f"hf:{name}", make)
-    return _text_model(f"hf:{name}", encoder, tokenizer, count, pretrained, "see its page")
-
-
-def _from_hub(name: str, make):
-    try:
-        return make()
-    except (OSError, ValueError, RuntimeError) as error:  # no network; a name the hub refuses; a broken file
-        raise CourseError(
-            f"{name!r} could not be loaded from its hub.",
-            why=next(iter(str(error).splitlines()), type(error).__name__)[:200],
-            do="Check the name and the network, or load it once where there is a network: its hub keeps a local copy.",
-        ) from error
-
-
-def replace_last_linear(model: nn.Module, count: int) -> None:
-    linear = [(n, m) for n, m in model.named_modules() if isinstance(m, nn.Linear)]
-    if not linear:
-        raise CourseError(
-            f"{type(model).__name__} has no linear layer at its end that could be replaced by a new head.",
-            do="Load it with classes=None, or choose another model.",
-        )
-    path, last = linear[-1]
-    parent, _, leaf = path.rpartition(".")
-    setattr(model.get_submodule(parent), leaf, nn.Linear(last.in_features, count))
-
-
-def _image_transform(config: dict, size: int | None) -> ImageTransform:
-    height, width = config["input_size"][-2:]
-    mode = config.get("crop_mode", "center")
-    if height != width or mode not in ("center", "squash"):
-        raise CourseError(
-            f"This checkpoint expects images of {height} x {width} pixels, prepared by {mode!r}.",
-            why="The course prepares square images only, from the centre or squashed.",
-            do="Choose another model.",
-        )
-    return ImageTransform(
-        size=size or width,
-        crop=1.0 if size else float(config["crop_pct"]),
-        interpolation=config["interpolation"],
-        mean=tuple(config["mean"]),
-        std=tuple(config["std"]),
-        squash=mode == "squash",
-    )
-
-
-def _card(name, title, pretrained, data, model, asset=None, source="") -> Card:
-    return Card(
-        name=name,
-        title=title,
-        pretrained=pretrained,
-        data=data,
-        licence=asset.licence if asset else "see its page",
-        source=asset.home if asset else source,
-        parameters=sum(p.numel() for p in model.parameters()),
-        size=asset.size if asset and pretrained else 0,
-    )

@@ -170,7 +170,7 @@ def _described(transform) -> dict:
 
 
 def _made(card: Card, count: int, about: dict) -> nn.Module:
-    from tlcourse.models import loading
+    from tlcourse.models import loading, making
 
     if "encoder" in about:
         from transformers import AutoConfig, AutoModel
@@ -184,7 +184,7 @@ def _made(card: Card, count: int, about: dict) -> nn.Module:
 
         model = torchvision.models.get_model(rest, weights=None)
         if count:
-            loading.replace_last_linear(model, count)
+            making.replace_last_linear(model, count)
         return model
     import timm
 
@@ -194,7 +194,7 @@ def _made(card: Card, count: int, about: dict) -> nn.Module:
     if card.name not in loading.TIMM_NAMES:
         return model
     if not card.pretrained:
-        loading.usual_momentum(model)
+        making.usual_momentum(model)
     return model.to(memory_format=torch.channels_last)  # as `load` lays it out: another layout rounds otherwise
 
 

@@ -2,6 +2,7 @@
 
 from tlcourse.translation.attention import CrossAttention
 from tlcourse.translation.decoder import Translator
+from tlcourse.translation.hub import HubTranslator, load_translator
 from tlcourse.translation.kept import kept_run
 from tlcourse.translation.nearest import nearest_copies
 from tlcourse.translation.reading import read_texts
@@ -13,6 +14,7 @@ from tlcourse.translation.training import fit_translator
 
 __all__ = [
     "CrossAttention",
+    "HubTranslator",
     "Subwords",
     "Translations",
     "Translator",
@@ -20,6 +22,7 @@ __all__ = [
     "child",
     "fit_translator",
     "kept_run",
+    "load_translator",
     "nearest_copies",
     "read_texts",
     "translate",

@@ -1,0 +1,135 @@
+"""What `tlcourse fetch --profile full` shows and asks before it begins; what it then does: test_full_profile.py."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+
+import _faults
+import pytest
+from test_assets import tiny_course, use
+
+from tlcourse import assets, cli, fetching
+from tlcourse.errors import CourseError
+
+
+@pytest.fixture
+def course(tmp_path, monkeypatch):
+    """One tiny asset that pip brings, and two of a hub: 1.5 GB and 10 MB; what is brought is written down."""
+    tiny_course(tmp_path, monkeypatch)
+    files = {name: (member, _faults.FILES[name]) for member, name in _faults.MEMBERS.items()}
+    hub = {"kind": "hub", "package": "torchvision"}
+    entries = {
+        "weights": _faults.entry(_faults.wheel(tmp_path / "archives"), files),
+        "hub:big": _faults.entry(None, {}, **hub, size=1_500_000_000, licence="CC BY 4.0", used_by=["07-2"]),
+        "hub:small": _faults.entry(None, {}, **hub, size=10_000_000),
+    }
+    use(monkeypatch, _faults.write_registry(tmp_path / "registry-full.toml", entries))
+    monkeypatch.setenv("TLCOURSE_PROFILE", "small")  # so that what --profile sets does not outlive the test
+    brought = []
+
+    def bring(asset):
+        print("progress of a library")
+        if asset.name in broken:
+            raise CourseError(f"{asset.name} is not there.", do="Wait.")
+        brought.append(asset.name)
+
+    broken: set[str] = set()
+    monkeypatch.setattr(fetching, "bring", bring)
+    return brought, broken
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+FULL = ("fetch", "--profile", "full")
+
+
+def test_more_than_a_gigabyte_is_not_fetched_where_nobody_can_be_asked(course, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
+    assert cli.main([*FULL]) == 1
+    said = capsys.readouterr()
+    assert "1.5 GB" in said.out and "CC BY 4.0" in said.out and "hub:big" in said.out  # the list comes first
+    assert "no terminal to ask in" in said.err and "--yes" in said.err
+    assert course[0] == [] and assets.state("weights") == "missing"
+
+
+@pytest.mark.parametrize("answer", ["n\n", "\n", "", "perhaps\n"])
+def test_any_answer_but_yes_fetches_nothing(course, capsys, monkeypatch, answer):
+    monkeypatch.setattr(sys, "stdin", Terminal(answer))
+    assert cli.main([*FULL]) == 1
+    said = capsys.readouterr().err
+    assert "Fetch about 1.5 GB? [y/N]" in said and "Nothing was fetched" in said
+    assert course[0] == [] and assets.state("weights") == "missing"
+
+
+@pytest.mark.parametrize("answer", ["y\n", "YES\n"])
+def test_yes_fetches_all(course, capsys, monkeypatch, answer):
+    monkeypatch.setattr(sys, "stdin", Terminal(answer))
+    assert cli.main([*FULL]) == 0
+    assert course[0] == ["hub:big", "hub:small"] and assets.state("weights") == "cached"
+    assert "progress of a library" not in capsys.readouterr().out
+
+
+def test_less_than_a_gigabyte_is_fetched_without_a_question(course, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.StringIO(""))
+    assert cli.main([*FULL, "--chapter", "03"]) == 0
+    assert course[0] == ["hub:small"]
+    monkeypatch.setenv("TLCOURSE_PROFILE", "full")  # the variable means the same as the option
+    assert cli.main(["fetch", "hub:small"]) == 0
+    assert course[0] == ["hub:small", "hub:small"]
+
+
+def test_one_failure_does_not_stop_the_rest(course, capsys):
+    course[1].add("hub:big")
+    assert cli.main([*FULL, "--yes", "--json"]) == 1
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+    assert {name: row["action"] for name, row in rows.items()} == {
+        "weights": "fetched", "hub:small": "fetched", "hub:big": "failed",
+    }  # fmt: skip
+    assert "Wait." in rows["hub:big"]["error"]
+
+
+def test_the_small_profile_is_as_it_was(course, capsys):
+    assert cli.main(["fetch"]) == 0
+    assert course[0] == [] and assets.state("weights") == "cached"
+
+
+def test_each_asset_of_a_hub_has_a_way_to_be_brought():
+    from importlib import import_module
+
+    for name, asset in assets.registry().items():
+        if asset.kind == "hub" and name in fetching.LOADERS:
+            module, _, function = fetching.LOADERS[name].partition(":")
+            assert callable(getattr(import_module(module), function))
+        elif asset.kind == "hub":
+            assert name.startswith(("torchvision:", "hf:"))
+
+
+def test_half_unpacked_data_are_never_taken_for_whole_ones(tmp_path, monkeypatch):
+    from tlcourse.datasets import hub
+
+    monkeypatch.setenv("TLCOURSE_HOME", str(tmp_path))
+    monkeypatch.setenv("TLCOURSE_PROFILE", "full")
+    seen = []
+
+    def bring(root, fails):
+        seen.append(sorted(path.name for path in root.rglob("*")))
+        (root / "all.zip").write_bytes(b"arrived")
+        (root / "images").mkdir()
+        (root / "images" / "1.jpg").write_bytes(b"1")
+        if fails:
+            raise KeyboardInterrupt
+        (root / "images" / "2.jpg").write_bytes(b"2")
+
+    with pytest.raises(KeyboardInterrupt):
+        hub.kept("eurosat", lambda root: bring(root, True), ["images"])
+    assert not hub.place("eurosat").exists()
+    where = hub.kept("eurosat", lambda root: bring(root, False), ["images"])
+    assert seen == [[], ["all.zip"]]  # the archive stayed, the half folder did not
+    assert sorted(path.name for path in where.rglob("*")) == ["1.jpg", "2.jpg", "images"]
+    assert hub.kept("eurosat", None) == where and len(seen) == 2
+    assert assets.clear() > 0 and not where.exists()
