@@ -1,4 +1,4 @@
-"""What chapter 07-1 loads: topics as a split, ratings beside the texts, and what a text classifier makes of odd texts."""
+"""What chapter 07-1 loads: topics as a split, ratings beside the texts, and features of odd texts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,15 @@ from tlcourse import UnknownName, extract, load, load_dataset, rated_texts, supp
 from tlcourse.assets.catalogue import choose
 from tlcourse.datasets import Split
 
-ODD = ("😀😀", "<b>not</b> <script>good</script>", "good " * 1000, "Der Film war nicht gut.", "这部电影不好看", "a\nb\tc", "?!")
+ODD = (
+    "😀😀",
+    "<b>not</b> <script>good</script>",
+    "good " * 1000,
+    "Der Film war nicht gut.",
+    "这部电影不好看",
+    "a\nb\tc",
+    "?!",
+)
 
 
 def test_topics_are_the_questions_of_the_faq_in_its_order():

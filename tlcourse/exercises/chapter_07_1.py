@@ -55,7 +55,7 @@ FOLDS = Exercise(
     "scikit-learn calls this `StratifiedKFold`.",
     hints=(
         "Deal out one class after the other, as one deals cards.",
-        "The places of a class are `(y == c).nonzero().flatten()`; shuffle them by `places[torch.randperm(len(places))]`.",
+        "The places of a class are `(y == c).nonzero().flatten()`; shuffle them: `torch.randperm(len(places))`.",
         "The i-th of the shuffled places gets the fold `i % k`: `fold[places] = torch.arange(len(places)) % k`.",
     ),
     code="""
@@ -125,8 +125,8 @@ LABELS = Quiz(
         ),
         Choice(
             "TF-IDF is out of date; leave it out of the comparison.",
-            "It costs a second, and it is what tells a good result from an easy task. Here it would have won with "
-            "enough labels.",
+            "It costs a second, and it is what tells a good result from an easy task. Here it was ahead once it had "
+            "ten times the labels.",
         ),
         Choice(
             "Ten points on some hundred test reviews are chance.",
@@ -152,8 +152,8 @@ RARE = Quiz(
         ),
         Choice(
             "Balanced accuracy beside the baseline of always saying trivia, and the row of each topic.",
-            "Balanced accuracy gives each topic the same weight, so always saying the same gets one sixth; the rows say "
-            "who pays for the mistakes.",
+            "Balanced accuracy gives each topic the same weight, so always saying the same gets one sixth; the rows "
+            "say who pays for the mistakes.",
             right=True,
         ),
         Choice(

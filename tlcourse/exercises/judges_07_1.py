@@ -60,8 +60,8 @@ _WEIGHTS = {
     "counts": "Those are plain counts: *the* would weigh as much as *dull*. Multiply each column by log(N / n).",
     "once": "A word that stands twice in a text counts twice: take how often it stands there, not whether.",
     "share": "You divide by the length of the text. Asked for is how *often* the text holds the word.",
-    "tested": "Your N and n count the texts that are *asked about*. A word's weight comes from the training texts: with "
-    "one text to judge you would know nothing.",
+    "tested": "Your N and n count the texts that are *asked about*. A word's weight comes from the training texts: "
+    "with one text to judge you would know nothing.",
     "all texts": "Your N and n count training texts and the others together. Then the test decides what a word is "
     "worth: count the training texts only.",
     "both": "Your columns and weights come from both lists. The test must not decide them: take the training texts "
@@ -95,7 +95,9 @@ def weights(tfidf) -> None:
         right = made["right"]
         lengths = right.norm(dim=1, keepdim=True).clamp(min=1e-9)
         if got.shape == right.shape and torch.allclose(got, right / lengths, atol=1e-4):
-            raise NotYet("You gave each text the length one. That is often done, but here the plain numbers are wanted.")
+            raise NotYet(
+                "You gave each text the length one. That is often done, but here the plain numbers are wanted."
+            )
         if got.T.shape == right.shape:
             raise NotYet("Your table lies on its side: a row for each text, a column for each word.")
         if got.shape != right.shape:
@@ -209,8 +211,8 @@ def _errors(confidence, right, bins: int) -> dict[str, float]:
 _CALIBRATION = {
     "parts": "You took the mean over the parts: three items would count as much as a hundred. Weigh each part by its "
     "items.",
-    "all parts": "You took the mean over all parts, the empty ones too. Weigh each part by its items, and divide by the "
-    "number of items.",
+    "all parts": "You took the mean over all parts, the empty ones too. Weigh each part by its items, and divide by "
+    "the number of items.",
     "signed": "Without the absolute value too sure in one part makes up for too modest in another: take the distance "
     "in *each part*.",
     "turned": "Without the absolute value too sure in one part makes up for too modest in another, and yours is share "

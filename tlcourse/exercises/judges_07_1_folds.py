@@ -82,5 +82,7 @@ def _numbers(value, n: int, k: int):
     if not torch.equal(fold.float(), fold.float().round()) or int(fold.min()) < 0 or int(fold.max()) >= k:
         if not torch.equal(fold.float(), fold.float().round()):
             raise NotYet("A fold has a whole number, from 0 to k - 1.")
-        raise NotYet(f"The folds go from {int(fold.min())} to {int(fold.max())}: number them from 0 to k - 1 = {k - 1}.")
+        raise NotYet(
+            f"The folds go from {int(fold.min())} to {int(fold.max())}: number them from 0 to k - 1 = {k - 1}."
+        )
     return fold.long()
