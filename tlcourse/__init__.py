@@ -17,6 +17,8 @@ _WHERE = {
     "photograph": "datasets",
     "box_iou": "datasets",
     "support_faq": "datasets",
+    "support_topics": "datasets",
+    "rated_texts": "datasets",
     "country_questions": "datasets",
     "stages": "chain",
     "set_stages": "chain",

@@ -19,9 +19,9 @@ from tlcourse.datasets.interface import ParallelSplit, interface_strings
 from tlcourse.datasets.photographs import PHOTOGRAPHS, photograph
 from tlcourse.datasets.reading import read_image
 from tlcourse.datasets.scenes import digit_scenes
-from tlcourse.datasets.sentiment import sentiment
+from tlcourse.datasets.sentiment import RatedText, rated_texts, sentiment
 from tlcourse.datasets.split import Dataset, Split, shot_indices, tensor_versions
-from tlcourse.datasets.support import Asked, Entry, SupportFaq, support_faq
+from tlcourse.datasets.support import Asked, Entry, SupportFaq, support_faq, support_topics
 from tlcourse.datasets.surfaces import surfaces
 from tlcourse.datasets.table import from_csv
 from tlcourse.datasets.tissue import tissue, tissue_mask, tissue_masks
@@ -36,6 +36,7 @@ __all__ = [
     "Dataset",
     "ParallelSplit",
     "Entry",
+    "RatedText",
     "Split",
     "SupportFaq",
     "TextQuestion",
@@ -47,10 +48,12 @@ __all__ = [
     "from_folder",
     "load_dataset",
     "photograph",
+    "rated_texts",
     "read_image",
     "real_coins",
     "shot_indices",
     "support_faq",
+    "support_topics",
     "tissue_mask",
 ]
 

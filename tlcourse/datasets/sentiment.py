@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -68,6 +69,39 @@ def sentiment(domain: str = "movie") -> Dataset:
             NOTES[domain],
         ),
     )
+
+
+@dataclass(frozen=True)
+class RatedText:
+    """A text with what people thought of it.
+
+    Arguments:
+        id: the same as in the splits of `load_dataset("sentiment", domain=...)`, if the text is in one of them.
+        rating: the mean of about twenty people's ratings, from -4 (very negative) to 4 (very positive).
+        text: as the splits have it.
+    """
+
+    id: str
+    rating: float
+    text: str
+
+
+def rated_texts(domain: str = "movie") -> tuple[RatedText, ...]:
+    """All texts of a sentiment domain with their mean ratings, also those that are too near to 0 to have a class.
+
+    Arguments:
+        domain: `"movie"`, `"product"`, `"tweet"` or `"news"`.
+
+    Returns `RatedText` each, always in the same order. Raises `UnknownName` for another domain.
+
+    >>> round(rated_texts("tweet")[0].rating, 2)
+    2.73
+
+    Introduced in chapter 07-1. Hutto and Gilbert 2014 (VADER).
+    """
+    if domain not in DOMAINS:
+        raise UnknownName("sentiment domain", domain, DOMAINS)
+    return tuple(RatedText(f"{domain}/{number}", rating, text) for number, rating, text in _read(domain))
 
 
 def related(texts, sources=None, words: int = 6) -> list[int]:

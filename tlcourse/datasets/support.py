@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 
+import torch
+
 from tlcourse import assets
+from tlcourse.datasets.split import Split
 from tlcourse.errors import CourseError
 
 TOPICS = ("tech_support", "computers", "coding", "science", "history", "trivia")
@@ -104,3 +107,22 @@ def support_faq() -> SupportFaq:
         sides[side].append(Asked(asked, numbers[question] if question else -1))
     asset = assets.registry()["support-faq"]
     return SupportFaq(entries, tuple(sides["valid"]), tuple(sides["test"]), asset.licence, asset.home)
+
+
+def support_topics() -> Split:
+    """The questions of the FAQ as texts to classify: which of the six topics is a question about?
+
+    Nearly two thirds are trivia, and four topics have 8 to 23 questions. There are too few to set some aside for a
+    test, so it is one `Split`: cross-validate, and score by balanced accuracy.
+
+    Returns a `Split` named `"all"`; an item's id is its `Entry.source`. Raises `CourseError` if it cannot be had.
+
+    >>> support_topics().counts()
+    {'tech_support': 10, 'computers': 10, 'coding': 96, 'science': 23, 'history': 8, 'trivia': 260}
+
+    Introduced in chapter 07-1.
+    """
+    entries = support_faq().entries
+    y = torch.tensor([TOPICS.index(entry.topic) for entry in entries])
+    ids = tuple(entry.source for entry in entries)
+    return Split("all", "text", tuple(entry.question for entry in entries), y, TOPICS, ids)
