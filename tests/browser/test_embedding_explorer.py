@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 ODD = "<img src=x onerror=alert(1)>"
@@ -236,20 +238,22 @@ def test_a_dark_theme_changes_what_is_drawn(lab, explorer):
     """The rim of the points is as the ground, and the ring around the chosen one as the text."""
 
     def picture():
-        """What is drawn once it no longer moves."""
-        before, now = None, ""
-        while now != before:
-            lab.page.wait_for_timeout(400)
-            before, now = now, explorer.locator(".tlc-plot canvas").evaluate("c => c.toDataURL()")
-        return now
+        return explorer.locator(".tlc-plot canvas").evaluate("c => c.toDataURL()")
+
+    def until(seen, seconds=20):
+        """Wait until what is drawn is so: a theme arrives when its style sheet does."""
+        end = time.monotonic() + seconds
+        while not seen(picture()) and time.monotonic() < end:
+            lab.page.wait_for_timeout(100)
+        return seen(picture())
 
     lab.ask("explorer.chosen = 5")
+    lab.page.wait_for_timeout(400)
     light = picture()
     lab.theme("JupyterLab Dark")
-    dark = picture()
+    assert until(lambda now: now != light)
     lab.theme("JupyterLab Light")
-    assert dark != light
-    assert picture() == light
+    assert until(lambda now: now == light)
 
 
 def test_two_hundred_stages_of_eight_hundred_texts(lab, explorer):

@@ -21,10 +21,11 @@ const cloud = (plot, canvas, places, state, ask) => {
   const count = state.y.length;
   const all = new Int16Array(places.buffer.slice(places.byteOffset, places.byteOffset + places.byteLength));
   const paths = MARKS.map((d) => new Path2D(d)), of = (stage) => all.subarray(2 * count * stage, 2 * count * (stage + 1));
-  let at = new Float32Array(2 * count), frame = 0;
+  let at = new Float32Array(2 * count), frame = 0, drawn = "";
   const made = { sheet: null, asPictures: false };
 
   const css = (name, other) => getComputedStyle(plot).getPropertyValue(name).trim() || other;
+  const tones = () => [css("--ink", "#222"), css("--ground", "#fff")];
   const place = (i) => [plot.clientWidth * (0.5 + 0.465 * at[2 * i]), plot.clientWidth * (0.5 - 0.465 * at[2 * i + 1])];
   const cell = (i) => [(i % state.columns) * state.side, Math.floor(i / state.columns) * state.side, state.side, state.side];
 
@@ -40,7 +41,8 @@ const cloud = (plot, canvas, places, state, ask) => {
     const wide = plot.clientWidth, fine = window.devicePixelRatio || 1, group = ask.of();
     if (!wide) return;
     if (canvas.width !== Math.round(wide * fine)) canvas.width = canvas.height = Math.round(wide * fine);
-    const pen = canvas.getContext("2d"), ink = css("--ink", "#222"), ground = css("--ground", "#fff");
+    const pen = canvas.getContext("2d"), [ink, ground] = tones();
+    drawn = `${tones()}`;
     const colours = COLOURS.map((one) => (one === "ink" ? ink : one)), pictured = made.asPictures && made.sheet;
     const go = (i) => { const [x, up] = place(i); pen.setTransform(fine, 0, 0, fine, fine * x, fine * up); };
     pen.setTransform(1, 0, 0, 1, 0, 0);
@@ -110,5 +112,6 @@ const cloud = (plot, canvas, places, state, ask) => {
     return best;
   };
 
-  return Object.assign(made, { draw, stand, travel, under, beside, next, cell, end: () => cancelAnimationFrame(frame) });
+  const stale = () => drawn !== `${tones()}`; // the theme has other colours than those that were drawn
+  return Object.assign(made, { draw, stale, stand, travel, under, beside, next, cell, end: () => cancelAnimationFrame(frame) });
 };

@@ -175,8 +175,8 @@ function render({ model, el }) {
 
   const watch = new ResizeObserver(() => points.draw());
   watch.observe(plot);
-  const repaint = debounced(() => points.draw(), 100); // the page is hidden while its theme changes
-  plot.addEventListener("transitionrun", repaint); // the ground has another colour
+  // no event tells that a theme has arrived: its style sheet comes when it is loaded
+  const themes = setInterval(() => { if (points.stale()) points.draw(); }, 300);
   const heard = [["change:stage", onStage], ["change:by", onBy], ["change:chosen", redraw]];
   heard.forEach(([event, run]) => model.on(event, run));
   points.stand(now);
@@ -188,7 +188,7 @@ function render({ model, el }) {
     gone = true;
     end();
     save.cancel();
-    repaint.cancel();
+    clearInterval(themes);
     points.end();
     watch.disconnect();
     heard.forEach(([event, run]) => model.off(event, run));
