@@ -107,14 +107,16 @@ class Reply:
     @property
     def source(self) -> str:
         """The question that the answer belongs to, and where it stands; empty if the bot does not know."""
+        if not (self.known and self.nearest):
+            return ""
         entry = self.nearest[0][0]
-        return f"{entry.question} ({entry.source})" if self.known else ""
+        return f"{entry.question} ({entry.source})"
 
     def __str__(self) -> str:
         lines = [f"{self.question}", f"  {self.answer}"]
-        if self.known:
+        if self.source:
             lines.append(f"  source: {self.source}; similarity {self.similarity:.2f}")
-        else:
+        elif self.nearest:
             lines.append(f"  nearest, {self.similarity:.2f}: {self.nearest[0][0].question}")
         return "\n".join(lines + [f"  note: {self.note}"] * bool(self.note))
 
