@@ -101,3 +101,40 @@ def test_what_is_no_bot_is_told(wrong):
 def test_examples_are_questions(bot, wrong):
     with pytest.raises(CourseError, match="list of strings"):
         Chat(bot, wrong)
+
+
+def test_a_reply_without_entries_is_shown():
+    replies = [Reply("On?", "Yes.", True, 0.7, ()), Reply("On?", UNKNOWN, False, 0.1, (), "A note.")]
+    chat = Chat(SimpleNamespace(ask=lambda question: replies.pop(0), threshold=0.5))
+    chat.ask("On?"), chat.ask("On?")
+    assert [turn["nearest"] for turn in chat.turns] == [[], []]
+    assert repr(chat) == f"On?\n  Yes.\nOn?\n  {UNKNOWN}\n  note: A note."
+
+
+ENTRY = Entry("Is it on?", ("Look.",), "support", "own.yml 1")
+
+
+@pytest.mark.parametrize(
+    "reply, threshold, words",
+    [
+        ("Yes.", 0.5, "a str that cannot be shown"),
+        (None, 0.5, "a NoneType"),
+        (Reply("On?", None, True, 0.7, ((ENTRY, 0.7),)), 0.5, "a Reply that cannot be shown"),
+        (Reply("On?", "Yes.", True, 0.7, ((ENTRY, float("nan")),)), 0.5, "similarity=nan"),
+        (Reply("On?", "Yes.", True, 0.7, ((ENTRY, 0.7),)), None, "threshold=None"),
+    ],
+)
+def test_what_a_bot_of_ones_own_says_wrong_is_told_and_leaves_no_trace(reply, threshold, words):
+    chat = Chat(SimpleNamespace(ask=lambda question: reply, threshold=threshold))
+    with pytest.raises(CourseError, match=words):
+        chat.ask("On?")
+    assert chat.turns == chat.replies == []
+
+
+def test_a_bot_that_fails_leaves_what_was_said(bot):
+    chat = Chat(SimpleNamespace(ask=bot.ask, threshold=0.5))
+    chat.ask("The printer prints nothing.")
+    chat.bot = SimpleNamespace(ask=lambda question: 1 / 0, threshold=0.5)
+    with pytest.raises(ZeroDivisionError):
+        chat.ask("On?")
+    assert len(chat.turns) == len(chat.replies) == 1

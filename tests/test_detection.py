@@ -245,7 +245,7 @@ def small_maps(n=2):
         (torch.full((2, 3, 4), NAN), "No image has a box"),
         ([[[0, 0, 0.5, 1]], []], "within a single pixel"),
         ([[[0, 0, 8]], []], "each needs four numbers"),
-        ([[[0, 0, 8, 8]]], "maps of 2 images, and boxes of 1"),
+        ([[[0, 0, 8, 8]]], "There are 2 images, and boxes of 1"),
         (None, "not none"),
         ("boxes", "not a str"),
     ],

@@ -243,6 +243,7 @@ def test_what_cannot_be_built_or_trained_is_told(asked, model):
         fit_reader(reader, [])
     with pytest.raises(CourseError, match="smaller rate"):
         fit_reader(reader, asked.train[:8], epochs=3, lr=1e30)
+    assert not any(module.training for module in reader.modules())
     with pytest.raises(CourseError, match="epochs"):
         fit_reader(reader, asked.train[:8], epochs=0)
 

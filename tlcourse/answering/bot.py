@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from html import escape
 
@@ -36,13 +36,18 @@ def sentence_vectors(model: nn.Module, texts: Sequence[str]) -> torch.Tensor:
 
     Introduced in chapter 07-3. Reimers and Gurevych 2019 (Sentence-BERT).
     """
-    texts = tuple(texts)
-    if not texts:
-        raise CourseError("There are no texts to embed.", do="Pass at least one.")
+    texts = _listed(texts)
     split = Split("texts", "text", texts, torch.zeros(len(texts), dtype=torch.int64), ("text",),
                   tuple(map(str, range(len(texts)))))  # fmt: skip
     keep = len(texts) > 1  # a single question is asked once
-    return F.normalize(extract(model, split, "pool", cache=keep, progress=False).x.float(), dim=1)
+    found = extract(model, split, "pool", cache=keep, progress=False).x.float()
+    if not found.isfinite().all():
+        raise CourseError(
+            "The model's vectors hold NaN or infinite values.",
+            why="Its weights are spoilt: an earlier training may have diverged.",
+            do="Load the model anew.",
+        )
+    return F.normalize(found, dim=1)
 
 
 def word_vectors(questions: Sequence[str]) -> Callable[[Sequence[str]], torch.Tensor]:
@@ -57,8 +62,26 @@ def word_vectors(questions: Sequence[str]) -> Callable[[Sequence[str]], torch.Te
     """
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    words = TfidfVectorizer(sublinear_tf=True).fit(questions)
-    return lambda texts: torch.from_numpy(words.transform(texts).toarray())
+    questions = _listed(questions)
+    words = TfidfVectorizer(sublinear_tf=True)
+    if not any(map(words.build_analyzer(), questions)):
+        raise CourseError(
+            "There is no word in these texts.", why="A word has two letters or more.", do="Pass questions in words."
+        )
+    words.fit(questions)
+    return lambda texts: torch.from_numpy(words.transform(_listed(texts)).toarray())
+
+
+def _listed(texts) -> tuple[str, ...]:
+    if isinstance(texts, str) or not isinstance(texts, Iterable):
+        raise CourseError(f"A list of texts is needed, not a {type(texts).__name__}.", do="Pass e.g. [text].")
+    texts = tuple(texts)
+    if not texts:
+        raise CourseError("There are no texts to embed.", do="Pass at least one.")
+    for i, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise CourseError(f"Text {i} is a {type(text).__name__}, not a string.", do="Pass a list of strings.")
+    return texts
 
 
 @dataclass(frozen=True)
@@ -84,14 +107,16 @@ class Reply:
     @property
     def source(self) -> str:
         """The question that the answer belongs to, and where it stands; empty if the bot does not know."""
+        if not (self.known and self.nearest):
+            return ""
         entry = self.nearest[0][0]
-        return f"{entry.question} ({entry.source})" if self.known else ""
+        return f"{entry.question} ({entry.source})"
 
     def __str__(self) -> str:
         lines = [f"{self.question}", f"  {self.answer}"]
-        if self.known:
+        if self.source:
             lines.append(f"  source: {self.source}; similarity {self.similarity:.2f}")
-        else:
+        elif self.nearest:
             lines.append(f"  nearest, {self.similarity:.2f}: {self.nearest[0][0].question}")
         return "\n".join(lines + [f"  note: {self.note}"] * bool(self.note))
 
@@ -120,8 +145,7 @@ class AnswerBot:
     """
 
     def __init__(self, faq, model: nn.Module, threshold: float):
-        if not faq.entries:
-            raise CourseError("The FAQ is empty.", do="Give it at least one question with an answer.")
+        _check_faq(faq)
         self.faq, self.model, self.threshold = faq, model, real_number("threshold", threshold, -1.0, 1.0001)
         self.vectors = sentence_vectors(model, [entry.question for entry in faq.entries])
 
@@ -140,3 +164,26 @@ class AnswerBot:
         known = nearest[0][1] >= self.threshold and not foreign
         note = "Most of these words are strange to the encoder. It reads English." if foreign else ""
         return Reply(text, nearest[0][0].answers[0] if known else UNKNOWN, known, nearest[0][1], nearest, note)
+
+
+def _check_faq(faq) -> None:
+    if not hasattr(faq, "entries"):
+        raise CourseError(
+            f"A {type(faq).__name__} is no FAQ.",
+            why="A FAQ has entries, each with a question and its answers.",
+            do="Pass support_faq(), or types.SimpleNamespace(entries=[...]) of your own `Entry`s.",
+        )
+    if not faq.entries:
+        raise CourseError("The FAQ is empty.", do="Give it at least one question with an answer.")
+    for i, entry in enumerate(faq.entries):
+        question, answers = getattr(entry, "question", None), getattr(entry, "answers", None)
+        if not isinstance(question, str) or not question.strip():
+            raise CourseError(
+                f"Entry {i} of the FAQ has no question.", do="Make it an `Entry` with a question in words."
+            )
+        if not isinstance(answers, list | tuple) or not answers or not all(isinstance(one, str) for one in answers):
+            raise CourseError(
+                f"Entry {i} of the FAQ ({question[:40]!r}) has no answers.",
+                why=f"It has {answers!r}, which is no tuple of strings."[:120],
+                do='Write Entry(question, ("An answer.",), topic, source).',
+            )

@@ -5,19 +5,26 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import isnan
+from numbers import Real
+from types import SimpleNamespace
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from tlcourse.answering.spans import LONGEST, PairTransform, Places, best_spans, places
+from tlcourse.answering.spans import LONGEST, PairTransform, Places, best_spans, checked_asked, places
 from tlcourse.answering.words import checked_question
 from tlcourse.chain import stages
 from tlcourse.datasets.countries import TextQuestion, as_split
 from tlcourse.errors import CourseError, UnknownName, real_number, whole_number
 from tlcourse.features import Features, extract
+from tlcourse.features.modes import model_device
 from tlcourse.models import Tokens
+from tlcourse.training import History
+from tlcourse.training.recorded import recorded
 from tlcourse.training.schedules import batches, steps_of
+from tlcourse.training.watch import Watcher, stops_between_batches
 
 FAR = -1e4  # the score of a token that cannot be chosen
 
@@ -90,6 +97,7 @@ class SpanReader(nn.Module):
 
     def __init__(self, model: nn.Module, at: str = "layer3", train: Sequence[str] = (), seed: int = 0, head=None):
         super().__init__()
+        seed, train = whole_number("seed", seed, 0), (train,) if isinstance(train, str) else tuple(train or ())
         chain = dict(stages(model).named_children())
         names = [name for name in chain if name == "embeddings" or name.startswith("layer")]
         for name in (at, *train):
@@ -110,6 +118,7 @@ class SpanReader(nn.Module):
 
     def features(self, asked: Sequence[TextQuestion]) -> Features:
         """The kept tokens of the frozen stages for these questions: `[n, t, d]` with their mask."""
+        asked = checked_asked(asked)
         keep = len(asked) > 1
         return extract(self._body[0], as_split(asked), self.at, transform=self.transform, cache=keep, progress=False)
 
@@ -126,7 +135,9 @@ class SpanReader(nn.Module):
             asked: `TextQuestion`s.
             least: by how much an answer has to score above "not in the text".
         """
-        asked = [TextQuestion(one.question, one.text, "", -1, one.kind, one.country) for one in asked]
+        if not isinstance(least, Real) or isinstance(least, bool) or isnan(least):
+            raise CourseError(f"least={least!r} is no number.", do="Pass a difference of scores, e.g. least=0.0.")
+        asked = [TextQuestion(one.question, one.text, "", -1, one.kind, one.country) for one in checked_asked(asked)]
         kept, where = self.features(asked), places(self.transform, asked)
         device = next(self.parameters()).device
         self.eval()
@@ -135,7 +146,10 @@ class SpanReader(nn.Module):
             for index in torch.arange(len(asked)).split(64):
                 tokens = kept.batch(index).to(device)
                 inside = where.inside[index, : tokens.x.shape[1]].to(device)
-                found, score, silent = best_spans(self.scores(tokens, inside), inside, self.longest)
+                scores = self.scores(tokens, inside)
+                if not scores.isfinite().all():
+                    raise _no_number("scores are not numbers", kept.batch(index), "a smaller rate in fit_reader")
+                found, score, silent = best_spans(scores, inside, self.longest)
                 spans.append(found.cpu()), surplus.append((score - silent).cpu())
         spans, surplus = torch.cat(spans), torch.cat(surplus)
         told = torch.where((surplus > least)[:, None], spans, torch.zeros_like(spans))
@@ -176,8 +190,9 @@ def fit_reader(
         epochs, lr, batch: passes, highest rate, questions a step.
         seed: of the order and the dropout.
 
-    Returns the mean loss of each epoch. Raises `CourseError` for answers that do not stand in their texts, and where
-    the loss is no number any more.
+    Returns the mean loss of each epoch; after a keyboard interrupt, those of the epochs before it, and the reader keeps
+    what it has learned by then. It comes back in evaluation mode. Raises `CourseError` for answers that do not stand in
+    their texts, and where the loss is no number any more.
 
     >>> from tlcourse import load
     >>> from tlcourse.datasets import country_questions
@@ -188,29 +203,47 @@ def fit_reader(
     Introduced in chapter 07-3.
     """
     epochs, batch, lr = whole_number("epochs", epochs), whole_number("batch", batch), real_number("lr", lr)
-    asked = list(asked)
+    seed = whole_number("seed", seed, 0)
+    if not isinstance(reader, SpanReader):
+        raise CourseError(f"A SpanReader is trained here, not a {type(reader).__name__}.", do="Pass SpanReader(model).")
+    trained = [p for p in reader.parameters() if p.requires_grad]
+    if not trained:
+        raise CourseError("Nothing of the reader trains: all of it is frozen.", do="Make a new SpanReader.")
+    asked = checked_asked(asked)
     if not asked:
         raise CourseError("There are no questions to learn from.", do="Pass some TextQuestions.")
-    where, kept = places(reader.transform, asked), reader.features(asked)
-    device = next(reader.parameters()).device
-    optimizer = torch.optim.AdamW([p for p in reader.parameters() if p.requires_grad], lr=lr, weight_decay=0.01)
+    where, device = places(reader.transform, asked), model_device(reader)
     steps = steps_of(len(asked), batch, at_least=1)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=epochs * steps + 1, pct_start=0.1)
-    order, losses = torch.Generator().manual_seed(seed), []
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        reader.train()
-        for _ in range(epochs):
-            total = 0.0
-            for index in batches(len(asked), steps, order, kept.lengths):
-                loss = _loss(reader, kept, where, index, device)
-                if not torch.isfinite(loss):
-                    raise CourseError(f"The loss became {loss.item()}.", do=f"Take a smaller rate than lr={lr:g}.")
-                optimizer.zero_grad(), loss.backward(), optimizer.step(), schedule.step()
-                total += loss.item() * len(index)
-            losses.append(total / len(asked))
-    reader.eval()
-    return losses
+    whole = epochs * steps + 1
+    rise = 0.1 if whole != 10 else 0.11  # a rise of exactly one step: OneCycleLR would divide by zero
+    optimizer = torch.optim.AdamW(trained, lr=lr, weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=whole, pct_start=rise)
+    order, history, looks_on = torch.Generator().manual_seed(seed), History(), Watcher()
+    try:
+        with recorded(history, epochs, device, seed) as recorder, stops_between_batches(looks_on):
+            kept = reader.features(asked)
+            recorder.run = at = SimpleNamespace(done=0, steps=steps)
+            for epoch in range(1, epochs + 1):
+                reader.train()
+                total, at.done = 0.0, 0
+                for index in batches(len(asked), steps, order, kept.lengths):
+                    loss = _loss(reader, kept, where, index, device)
+                    if not torch.isfinite(loss):
+                        raise _no_number(
+                            f"loss became {loss.item()}", kept.batch(index), f"a smaller rate than {lr=:g}"
+                        )
+                    optimizer.zero_grad(), loss.backward(), optimizer.step(), schedule.step()
+                    total, at.done = total + loss.item() * len(index), at.done + 1
+                    if looks_on.stopped and at.done < steps:
+                        raise KeyboardInterrupt
+                history.rows.append({"epoch": epoch, "loss": total / len(asked)})
+                if looks_on.stopped and epoch < epochs:
+                    at.done = 0
+                    raise KeyboardInterrupt
+    finally:
+        reader.eval()
+        optimizer.zero_grad(set_to_none=True)
+    return [row["loss"] for row in history.rows]
 
 
 def _loss(reader, kept: Features, where: Places, index, device) -> torch.Tensor:
@@ -218,6 +251,18 @@ def _loss(reader, kept: Features, where: Places, index, device) -> torch.Tensor:
     scores = reader.scores(tokens, where.inside[index, : tokens.x.shape[1]].to(device))
     gold = where.gold[index].to(device)
     return F.cross_entropy(scores[..., 0], gold[:, 0]) + F.cross_entropy(scores[..., 1], gold[:, 1])
+
+
+def _no_number(what: str, tokens: Tokens, rate: str) -> CourseError:
+    if tokens.x.isfinite().all():
+        return CourseError(
+            f"The {what}.",
+            why="The weights have grown beyond all numbers: the learning rate was too large.",
+            do=f"Make the reader anew, and take {rate}.",
+        )
+    return CourseError(
+        f"The {what}.", why="The encoder gives NaN or infinite values: its weights are spoilt.", do="Load it anew."
+    )
 
 
 def _copied(model: nn.Module, names: Sequence[str]) -> nn.ModuleList:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 
+import numpy as np
 import torch
 
 from tlcourse.errors import CourseError, whole_number
@@ -72,18 +73,10 @@ def recall_at(similarity, true, k: int = 1) -> float:
 
     Introduced in chapter 07-3.
     """
-    similarity, true = torch.as_tensor(similarity), torch.as_tensor(true)
-    k = whole_number("k", k)
-    if similarity.ndim != 2 or true.shape != similarity.shape[:1]:
-        raise CourseError(
-            f"Similarities {list(similarity.shape)} and places {list(true.shape)} do not belong together.",
-            do="Pass a row of similarities for each question, and one place for each.",
-        )
+    similarity, true, k = *_checked(similarity, true), whole_number("k", k)
     inside = true >= 0
     if not inside.any():
         raise CourseError("None of the questions has an entry.", do="Recall needs questions that the FAQ answers.")
-    if int(true.max()) >= similarity.shape[1]:
-        raise CourseError(f"There is no entry {int(true.max())}.", do=f"Places go to {similarity.shape[1] - 1}.")
     best = similarity[inside].topk(min(k, similarity.shape[1]), 1).indices
     return (best == true[inside, None]).any(1).double().mean().item()
 
@@ -105,7 +98,8 @@ def choose_threshold(similarity, true) -> float:
 
     Introduced in chapter 07-3.
     """
-    similarity, true = torch.as_tensor(similarity, dtype=torch.float64), torch.as_tensor(true)
+    similarity, true = _checked(similarity, true)
+    similarity = similarity.double()
     if not (true >= 0).any() or not (true < 0).any():
         raise CourseError(
             "A threshold is chosen on questions that the FAQ answers and on some that it does not.",
@@ -118,6 +112,38 @@ def choose_threshold(similarity, true) -> float:
     for at, width in zip(middles, (ends[1:] - ends[:-1]).tolist(), strict=True):
         found.append((round(sum(answered(best, nearest, true, at)), 9), width, at))
     return round(max(found)[2], 6) if found else float(ends[0])
+
+
+def _checked(similarity, true) -> tuple[torch.Tensor, torch.Tensor]:
+    """Similarities `[n, entries]` and whole places `[n]`, as tensors."""
+    try:
+        similarity, true = (
+            x.detach().cpu() if isinstance(x, torch.Tensor) else torch.from_numpy(np.array(x))
+            for x in (similarity, true)
+        )
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise CourseError(
+            "The similarities and places cannot be read as numbers.",
+            why=str(error),
+            do="Pass a row of similarities for each question, and one whole number for each.",
+        ) from None
+    if similarity.ndim != 2 or true.shape != similarity.shape[:1]:
+        raise CourseError(
+            f"Similarities {list(similarity.shape)} and places {list(true.shape)} do not belong together.",
+            do="Pass a row of similarities for each question, and one place for each.",
+        )
+    if not similarity.isfinite().all():
+        raise CourseError(
+            f"The similarities of question {int((~similarity.isfinite()).any(1).nonzero()[0])} hold NaN or infinite "
+            "values.",
+            why="A vector of noughts or of a spoilt model has no cosine.",
+            do="Look at that question and at the model's weights.",
+        )
+    if true.dtype == torch.bool or not (true == true.round()).all():
+        raise CourseError("The places are not whole numbers.", do="Pass the number of each right entry, -1 for none.")
+    if true.numel() and int(true.max()) >= similarity.shape[1]:
+        raise CourseError(f"There is no entry {int(true.max())}.", do=f"Places go to {similarity.shape[1] - 1}.")
+    return similarity, true
 
 
 def answered(best, nearest, true, threshold: float) -> tuple[float, float]:

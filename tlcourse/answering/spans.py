@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 
 import torch
 
+from tlcourse.datasets.countries import TextQuestion
 from tlcourse.errors import CourseError
 from tlcourse.models import TextTransform, Tokens
 
@@ -80,6 +81,36 @@ class Places:
         return found
 
 
+def checked_asked(asked) -> list[TextQuestion]:
+    """Questions to texts as a list, each question in one line: a line break ends the question and begins the text.
+
+    Raises `CourseError` for what is no list of `TextQuestion`s, and for answers that contradict their place.
+
+    >>> checked_asked([TextQuestion("Where\\nis it?", "It is here.", "", -1, "place", "XX")])[0].question
+    'Where is it?'
+    """
+    how = 'Pass e.g. [TextQuestion("Where?", "It is here.", "here", 6, "place", "XX")].'
+    if isinstance(asked, str | TextQuestion) or not isinstance(asked, Iterable):
+        raise CourseError(f"A list of TextQuestions is needed, not a {type(asked).__name__}.", do=how)
+    found = []
+    for i, one in enumerate(asked):
+        if not isinstance(one, TextQuestion):
+            raise CourseError(f"Question {i} is a {type(one).__name__}, not a TextQuestion.", do=how)
+        if not all(isinstance(part, str) for part in (one.question, one.text, one.answer)):
+            raise CourseError(f"Question {i}, its text and its answer are not all strings.", do=how)
+        if isinstance(one.start, bool) or not isinstance(one.start, int):
+            raise CourseError(
+                f"Question {i} has start={one.start!r}.", do="Pass the place of the answer's first letter."
+            )
+        if one.start < 0 and one.answer:
+            raise CourseError(
+                f"Question {i} has the answer {one.answer[:60]!r}, and start={one.start}: not in the text.",
+                do="Pass start=text.index(answer), or an empty answer.",
+            )
+        found.append(replace(one, question=" ".join(one.question.split())) if "\n" in one.question else one)
+    return found
+
+
 def places(transform: PairTransform, asked) -> Places:
     """The places of the tokens of questions, and of their answers.
 
@@ -96,7 +127,7 @@ def places(transform: PairTransform, asked) -> Places:
     >>> found.gold.tolist(), found.words(found.gold)
     ([[6, 6]], ['here'])
     """
-    asked = list(asked)
+    asked = checked_asked(asked)
     made = transform.pairs([f"{one.question}\n{one.text}" for one in asked])
     offsets = torch.tensor(made["offset_mapping"])
     inside = torch.tensor([[part == 1 for part in made.sequence_ids(i)] for i in range(len(asked))])
@@ -112,6 +143,12 @@ def places(transform: PairTransform, asked) -> Places:
             )
         hit = inside[i] & (offsets[i, :, 0] < end) & (offsets[i, :, 1] > one.start)
         where = hit.nonzero().flatten()
+        if not len(where):
+            raise CourseError(
+                f"The answer {one.answer[:60]!r} has no token.",
+                why="It is made of signs that the encoder does not read.",
+                do="Choose an answer of letters, numbers or punctuation.",
+            )
         gold[i] = torch.stack([where[0], where[-1]])
     inside[:, 0] = True
     return Places(inside, offsets, gold, tuple(one.text for one in asked))

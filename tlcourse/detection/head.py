@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import log
+from math import inf, log
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 from torchvision.ops import clip_boxes_to_image, nms
 
-from tlcourse.detection.inputs import as_maps
+from tlcourse.detection.inputs import as_maps, read_maps
 from tlcourse.detection.losses import PRIOR, focal_loss, giou_loss
 from tlcourse.detection.points import assign, grid_points, to_boxes
-from tlcourse.errors import whole_number
+from tlcourse.errors import real_number, whole_number
 from tlcourse.features.modes import seeded
 
 REACH = 1.5  # places: how far from a box's middle a point still answers for it
@@ -40,7 +40,8 @@ class Found:
 
     def above(self, score: float) -> Found:
         """Only the boxes with at least this score."""
-        sure = self.scores >= score
+        score = score.item() if isinstance(score, torch.Tensor) and score.numel() == 1 else score
+        sure = self.scores >= real_number("score", score, -inf)
         return Found(self.boxes[sure], self.scores[sure])
 
     def __repr__(self) -> str:
@@ -75,7 +76,7 @@ class PointDetector(nn.Module):
     def __init__(self, maps, *, size: int, width: int = 32, seed: int = 0):
         super().__init__()
         maps, width = as_maps(maps), whole_number("width", width)
-        self.stages = tuple(maps)
+        self.stages, self.channels = tuple(maps), tuple(x.shape[1] for x in maps.values())
         self.stride = whole_number("size", size) / max(x.shape[-1] for x in maps.values())  # pixels a place
         with seeded(whole_number("seed", seed, 0)):
             self.trunk = nn.Sequential(
@@ -91,7 +92,7 @@ class PointDetector(nn.Module):
         nn.init.constant_(self.score.bias, -log((1 - PRIOR) / PRIOR))  # at first nothing is anywhere
 
     def forward(self, maps) -> tuple[torch.Tensor, torch.Tensor]:
-        x = side_by_side([maps[stage] for stage in self.stages])
+        x = side_by_side(list(read_maps(self, maps).values()))
         points = grid_points(*x.shape[2:], self.stride, x.device)
         x = self.trunk(x)
         distances = self.edges(x).flatten(2).transpose(1, 2).exp() * 2 * self.stride  # positive; at first two places
@@ -104,6 +105,7 @@ class PointDetector(nn.Module):
             maps: by stage, `[n, c, h, w]`.
             boxes: of each image, `[k, 4]`.
         """
+        maps = read_maps(self, maps)
         scores, predicted = self(maps)
         points = grid_points(*finest(maps), self.stride, scores.device)
         answers = torch.stack([assign(points, b, REACH * self.stride) for b in boxes])
@@ -125,7 +127,9 @@ class PointDetector(nn.Module):
             overlap: of two boxes with a larger IoU only the surer one stays.
             most: boxes an image.
         """
-        (scores, boxes), answers = self(maps), []
+        maps = read_maps(self, maps)
+        least, overlap = real_number("least", least), real_number("overlap", overlap)
+        (scores, boxes), answers, most = self(maps), [], whole_number("most", most)
         boxes = clip_boxes_to_image(boxes, tuple(side * self.stride for side in finest(maps)))
         for s, b in zip(scores.sigmoid(), boxes, strict=True):
             s, b = s[s >= least], b[s >= least]

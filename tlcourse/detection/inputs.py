@@ -27,7 +27,7 @@ def as_maps(maps: Mapping) -> dict[str, torch.Tensor]:
     found = {}
     for stage, values in maps.items():
         x = values.x if isinstance(values, Features) else values
-        if not isinstance(x, torch.Tensor) or x.ndim != 4 or getattr(values, "views", 1) > 1:
+        if not isinstance(x, torch.Tensor) or x.ndim != 4 or 0 in x.shape[1:] or getattr(values, "views", 1) > 1:
             shape = list(x.shape[1:]) if isinstance(x, torch.Tensor) else type(x).__name__
             raise CourseError(
                 f"What is kept of stage {stage!r} is no map: each item has the shape {shape}.",
@@ -39,6 +39,31 @@ def as_maps(maps: Mapping) -> dict[str, torch.Tensor]:
         counts = ", ".join(f"{stage} {len(x)}" for stage, x in found.items())
         raise CourseError(f"The stages hold maps of different numbers of images: {counts}.", do=_MAPS)
     return found
+
+
+def read_maps(detector, maps) -> dict[str, torch.Tensor]:
+    """The maps that a detector reads, in its order; raises `CourseError` where one is missing, or another's.
+
+    Arguments:
+        detector: has `stages`, and `channels` of their maps.
+        maps: by stage, perhaps of more stages.
+    """
+    maps = as_maps(maps)
+    missing = [stage for stage in detector.stages if stage not in maps]
+    if missing:
+        raise CourseError(
+            f"The detector reads maps of {', '.join(detector.stages)}; {', '.join(missing)} is not among them.",
+            do=f"Keep them: extract(body, data, {list(detector.stages)}).",
+        )
+    maps = {stage: maps[stage] for stage in detector.stages}
+    for (stage, x), channels in zip(maps.items(), getattr(detector, "channels", ()), strict=False):
+        if x.shape[1] != channels:
+            raise CourseError(
+                f"The maps of {stage!r} have {x.shape[1]} channels; the detector was made for {channels}.",
+                why="They are another stage's, or another backbone's.",
+                do=f"Keep them with the backbone that it was made for: extract(body, data, {list(detector.stages)}).",
+            )
+    return maps
 
 
 def as_boxes(boxes, n: int, height: int, width: int) -> list[torch.Tensor]:
@@ -60,11 +85,19 @@ def as_boxes(boxes, n: int, height: int, width: int) -> list[torch.Tensor]:
             f"The boxes of images are needed, not {'none' if boxes is None else f'a {type(boxes).__name__}'}.",
             do="Pass split.boxes, or a list with one tensor [k, 4] for each image.",
         )
+    if isinstance(boxes, torch.Tensor) and not boxes.ndim:
+        raise CourseError("One number is no box.", do="Pass split.boxes, or a list with one tensor [k, 4] an image.")
     if len(boxes) != n:
-        raise CourseError(f"There are maps of {n} images, and boxes of {len(boxes)}.", do="Pass both of one split.")
+        raise CourseError(f"There are {n} images, and boxes of {len(boxes)}.", do="Pass both of one split.")
     found = []
     for i, rows in enumerate(boxes):
-        rows = torch.as_tensor(rows, dtype=torch.float32).detach().cpu()
+        try:
+            rows = torch.as_tensor(rows, dtype=torch.float32).detach().cpu()
+        except (TypeError, ValueError, RuntimeError):
+            raise CourseError(
+                f"The boxes of image {i} are not numbers of the shape [k, 4].",
+                do="Pass left, top, right and bottom in pixels for each; [] for an image with nothing in it.",
+            ) from None
         rows = rows.reshape(-1, 4) if rows.numel() == 0 else rows[None] if rows.ndim == 1 else rows
         if rows.ndim != 2 or rows.shape[1] != 4:
             raise CourseError(

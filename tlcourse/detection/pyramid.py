@@ -16,6 +16,7 @@ from torchvision.ops import FeaturePyramidNetwork
 
 from tlcourse.chain import stages
 from tlcourse.detection.head import Found
+from tlcourse.detection.inputs import read_maps
 from tlcourse.errors import CourseError, UnknownName, whole_number
 from tlcourse.features.modes import model_device, seeded
 
@@ -30,6 +31,10 @@ class Pyramid(nn.Module):
 
     def __init__(self, body: nn.Module, chosen: Sequence[str], width: int):
         super().__init__()
+        if not chosen:
+            raise CourseError(
+                "The pyramid stands on no stage.", do='Choose some, from fine to coarse: ["stage3", "stage5"].'
+            )
         chain = dict(stages(body).named_children())
         missing = next((name for name in chosen if name not in chain), None)
         if missing is not None:
@@ -66,6 +71,14 @@ class Pyramid(nn.Module):
         flat = next((name for name, y in maps.items() if y.ndim != 4), None)
         if flat is not None:
             raise CourseError(f"Stage {flat!r} gives no map.", do="Choose stages before the pool.")
+        sides = [maps[name].shape[-1] for name in self.chosen]
+        if sides != sorted(sides, reverse=True) or len(set(self.chosen)) < len(self.chosen):
+            order = sorted(set(self.chosen), key=lambda name: -maps[name].shape[-1])
+            raise CourseError(
+                f"The stages {', '.join(self.chosen)} do not go from fine to coarse, each once.",
+                why="Each level of the pyramid is told by the coarser one behind it, and has its own size of boxes.",
+                do=f"Pass {order}.",
+            )
         self.stride = x.shape[-1] / max(y.shape[-1] for y in maps.values())  # pixels a place of the finest map
         return [maps[name].shape[1] for name in self.chosen]
 
@@ -107,9 +120,19 @@ class PyramidDetector(nn.Module):
                 why="Its layers normalise channels in 32 groups.",
                 do="Choose 32, 64, ...",
             )
-        size, transform, self.kind = whole_number("size", size), body.transform, kind
+        size, transform, self.kind = whole_number("size", size), getattr(body, "transform", None), kind
+        convolutions = whole_number("convolutions", convolutions, 0)
+        if not hasattr(transform, "mean"):
+            raise CourseError(
+                f"A {type(body).__name__} is no body for a detector.",
+                why="It needs stages that give maps, and the transform of its images.",
+                do='Pass a CNN of the course: load("efficientnet-lite0", size=128).',
+            )
+        if not (chosen is None or isinstance(chosen, str | Sequence)):
+            raise CourseError(f"chosen={chosen!r} names no stages.", do='Choose e.g. ["stage3", "stage5"].')
+        chosen = [chosen] if isinstance(chosen, str) else list(chosen or ())
         with seeded(whole_number("seed", seed, 0)):
-            pyramid = Pyramid(body, list(chosen), width)
+            pyramid = Pyramid(body, chosen, width)
             strides = [round(pyramid.stride * 2**i) for i in range(len(pyramid.chosen))]
             more = {"min_size": size, "max_size": size, "score_thresh": 0.05, "nms_thresh": 0.5,
                     "detections_per_img": 50, "image_mean": transform.mean, "image_std": transform.std}  # fmt: skip
@@ -129,13 +152,18 @@ class PyramidDetector(nn.Module):
         return self.model.backbone.stride
 
     @property
+    def channels(self) -> tuple[int, ...]:
+        """How many channels their maps have."""
+        return tuple(block[0].in_channels for block in self.model.backbone.fpn.inner_blocks)
+
+    @property
     def stages(self) -> tuple[str, ...]:
         """The stages whose maps it reads."""
         return self.model.backbone.chosen
 
     def forward(self, maps):
         """What the heads say of each place, and the places: as torchvision's `compute_loss` takes them."""
-        levels = list(self.model.backbone.neck(maps).values())
+        levels = list(self.model.backbone.neck(read_maps(self, maps)).values())
         n, _, *sides = levels[0].shape
         sides = [round(side * self.stride) for side in sides]
         images = ImageList(levels[0].new_zeros(n, 3, *sides), [tuple(sides)] * n)  # only their size is asked for

@@ -9,7 +9,7 @@ import torch
 
 from tlcourse.detection.head import Found
 from tlcourse.detection.inputs import as_boxes
-from tlcourse.errors import CourseError
+from tlcourse.errors import CourseError, whole_number
 
 
 def average_precision(found: Sequence[Found], boxes, *, size: int) -> dict[str, float]:
@@ -36,6 +36,9 @@ def average_precision(found: Sequence[Found], boxes, *, size: int) -> dict[str, 
     """
     if not isinstance(found, Sequence) or not all(isinstance(f, Found) for f in found):
         raise CourseError("Scores need what was found in each image.", do="Pass detect(detector, maps).")
+    size = whole_number("size", size)
+    for i, one in enumerate(found):
+        _check_found(i, one)
     true = as_boxes(boxes, len(found), size, size)
     if not any(map(len, true)):
         raise CourseError(
@@ -44,6 +47,27 @@ def average_precision(found: Sequence[Found], boxes, *, size: int) -> dict[str, 
     scores = _scores([f for f in found], true)
     return {name: max(0.0, float(scores[theirs])) for name, theirs in
             (("ap50", "map_50"), ("ap75", "map_75"), ("ap", "map"))} | {"recall": _recall(found, true)}  # fmt: skip
+
+
+def _check_found(i: int, one: Found) -> None:
+    fits = isinstance(one.boxes, torch.Tensor) and isinstance(one.scores, torch.Tensor)
+    if not fits or one.boxes.ndim != 2 or one.boxes.shape[1] != 4 or one.scores.shape != one.boxes.shape[:1]:
+        raise CourseError(
+            f"What was found in image {i} is no tensor of boxes [k, 4] with as many scores [k].",
+            do="Pass detect(detector, maps).",
+        )
+    if not (one.boxes.isfinite().all() and one.scores.isfinite().all()):
+        raise CourseError(
+            f"A box or score found in image {i} is NaN or infinite.",
+            why="The detector's weights or its maps are spoilt.",
+            do="Look at the maps, make the detector anew, and train it with a smaller learning rate.",
+        )
+    if (one.boxes[:, 2:] < one.boxes[:, :2]).any():
+        raise CourseError(
+            f"A box found in image {i} is inverted.",
+            why="Left must not be larger than right, nor top larger than bottom.",
+            do="Check the order: left, top, right, bottom (not left, top, width, height).",
+        )
 
 
 def _scores(found, true):

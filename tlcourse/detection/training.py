@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from tlcourse.detection.head import Found, finest
-from tlcourse.detection.inputs import as_boxes, as_maps
+from tlcourse.detection.inputs import as_boxes, read_maps
 from tlcourse.errors import CourseError, real_number, whole_number
 from tlcourse.features.modes import evaluating, model_device
 from tlcourse.hardware import reusing_memory
@@ -59,6 +59,8 @@ def fit_detector(
     epochs, batch = whole_number("epochs", epochs), whole_number("batch", batch)
     seed, lr = whole_number("seed", seed, 0), real_number("lr", lr)
     warmup, weight_decay = check_schedule(schedule, warmup), real_number("weight_decay", weight_decay)
+    if progress not in (None, True, False):
+        raise CourseError(f"progress={progress!r} will not do.", do="Choose True or False, or leave it out.")
     maps, device = _fitting(detector, maps), model_device(detector)
     n = len(next(iter(maps.values())))
     boxes = [b.to(device) for b in as_boxes(boxes, n, *(round(side * detector.stride) for side in finest(maps)))]
@@ -117,7 +119,14 @@ def detect(detector, maps, *, batch: int = 64) -> list[Found]:
     n = len(next(iter(maps.values())))
     with evaluating(detector):
         for index in torch.arange(n).split(whole_number("batch", batch)):
-            found = detector.found({stage: x[index].to(device).float() for stage, x in maps.items()})
+            part = {stage: x[index].to(device).float() for stage, x in maps.items()}
+            if not all(x.isfinite().all() for x in part.values()):
+                raise CourseError(
+                    "The maps hold NaN or infinite values.",
+                    why="A detector finds nothing in them, whatever the images show.",
+                    do="Look for them in the maps, and keep them anew from a sound backbone.",
+                )
+            found = detector.found(part)
             answers += [Found(f.boxes.cpu(), f.scores.cpu()) for f in found]
     return answers
 
@@ -126,14 +135,7 @@ def _fitting(detector, maps) -> dict[str, torch.Tensor]:
     """The maps that the detector reads; raises `CourseError` where one is missing or there is no image."""
     if not hasattr(detector, "losses") or not hasattr(detector, "stages"):
         raise CourseError(f"A {type(detector).__name__} is no detector.", do="Make one: PointDetector(maps, size=128).")
-    maps = as_maps(maps)
-    missing = [stage for stage in detector.stages if stage not in maps]
-    if missing:
-        raise CourseError(
-            f"The detector reads maps of {', '.join(detector.stages)}; {', '.join(missing)} is not among them.",
-            do=f"Keep them: extract(body, data, {list(detector.stages)}).",
-        )
-    maps = {stage: maps[stage] for stage in detector.stages}
+    maps = read_maps(detector, maps)
     if not len(next(iter(maps.values()))):
         raise CourseError("There are no images.", do="Check how the data were selected.")
     return maps

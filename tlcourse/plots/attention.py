@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -32,7 +32,13 @@ def attention(weights, source: Sequence[str], written: Sequence[str], *, title: 
 
     Chapter 07-2.
     """
-    values = array(weights, "weights").astype(float)
+    for what, names in (("source", source), ("written", written)):
+        if isinstance(names, str) or not isinstance(names, Iterable):
+            raise CourseError(f"{what}= is a list of words, not a {type(names).__name__}.", do='Pass e.g. ["open"].')
+    try:
+        values = array(weights, "weights").astype(float)
+    except (TypeError, ValueError) as error:
+        raise CourseError("The weights are no numbers.", why=str(error), do="Pass weights [t, s].") from None
     source, written = [plain(s) for s in source], [END.get(w, plain(w)) for w in written]
     rows, columns = len(written), len(source)
     if values.ndim != 2 or values.shape != (len(written), len(source)) or not values.size:
@@ -46,7 +52,7 @@ def attention(weights, source: Sequence[str], written: Sequence[str], *, title: 
         )
     if max(values.shape) > MOST:
         raise CourseError(f"More than {MOST} words cannot be read in a figure.", do="Draw a shorter text.")
-    cell, title = min(0.7, (WIDTH - 2.4) / columns), plain(title)
+    cell, title = min(0.7, (WIDTH - 2.4) / columns), plain(title or "")
     width = min(WIDTH, max(3.6, cell * columns + 2.4, 0.1 * units(title) + 2.2))
     with drawing(width, 0.3 * rows + 1.2 + 0.3 * bool(title)) as figure:
         ax = figure.subplots()

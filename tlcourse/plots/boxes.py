@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from matplotlib.patches import Rectangle
 
-from tlcourse.errors import CourseError
+from tlcourse.errors import CourseError, whole_number
 from tlcourse.plots.inputs import same_length
-from tlcourse.plots.pictures import as_names, as_pictures, draw_grid, judged
+from tlcourse.plots.pictures import as_names, draw_grid, first_of, judged
 from tlcourse.plots.plot import GREEN, VERMILLION, Plot
 from tlcourse.plots.words import counted, listed, plain
 
@@ -21,7 +23,7 @@ def boxes(x, true=None, predicted=None, *, labels=None, predictions=None, classe
     Arguments:
         x: a `Split` of images, which brings its boxes and labels; a uint8 tensor `[n, 1 or 3, h, w]`; a list of images.
         true, predicted: boxes in pixels (left, top, right, bottom): `[n, 4]`, one an image, or a list of `n` tensors
-            `[k, 4]`, several an image. A box of NaN is not drawn.
+            `[k, 4]`, several an image. A box of NaN is not drawn. Also what `detect` found.
         labels, predictions: class numbers or names `[n]`: each image is marked ✓ or ✗, as in `plots.images`.
         classes: class names, where labels are numbers.
         columns: images in a row.
@@ -42,9 +44,19 @@ def boxes(x, true=None, predicted=None, *, labels=None, predictions=None, classe
         true = x.boxes if true is None else true
         labels, classes = x.y if labels is None else labels, x.classes if classes is None else classes
         x = x.x
-    total, pictures = len(x), as_pictures(x[:limit])
+    (total, pictures), columns = first_of(x, limit), whole_number("columns", columns)
     frames = {what: _frames(b, total, what)[: len(pictures)] for what, b in (("true", true), ("predicted", predicted))
               if b is not None}  # fmt: skip
+    for i, (picture, rows) in enumerate(zip(pictures, frames.get("true", ()), strict=False)):
+        height, width = picture.shape[:2]
+        for left, top, right, bottom in rows.tolist():
+            if not (left < right and top < bottom and right > 0 and bottom > 0 and left < width and top < height):
+                raise CourseError(
+                    f"The true box of image {i} is {[left, top, right, bottom]}, and nothing of it can be seen in "
+                    f"{width}x{height} pixels.",
+                    why="Left must be smaller than right, and top smaller than bottom.",
+                    do="Check the order: left, top, right, bottom (not left, top, width, height).",
+                )
     if not frames:
         raise CourseError("There are no boxes to draw.", do="Pass true= or predicted=, or draw plots.images(x).")
     if predictions is not None and labels is None:
@@ -61,17 +73,32 @@ def boxes(x, true=None, predicted=None, *, labels=None, predictions=None, classe
             for box in all_of_them[i]:
                 _frame(ax, box, _TRUE if what == "true" else _PREDICTED)
 
-    figure = draw_grid(pictures, captions, marks, max(1, min(int(columns), len(pictures))), over)
+    figure = draw_grid(pictures, captions, marks, min(columns, len(pictures)), over)
     return Plot(figure, _tell(pictures, frames, captions, marks, total))
 
 
 def _frames(values, n: int, what: str) -> list[np.ndarray]:
     """Of each image its boxes `[k, 4]`, without those that are not known."""
+    if isinstance(values, str) or not isinstance(values, Iterable) or getattr(values, "ndim", 1) == 0:
+        raise CourseError(f"The {what} boxes are a {type(values).__name__}.", do="Pass [n, 4], or a list an image.")
     if hasattr(values, "detach") or isinstance(values, np.ndarray):
         values = [row[None] if getattr(row, "ndim", 2) == 1 else row for row in values]
     found = []
-    for row in values:
-        row = np.asarray(row.detach().cpu() if hasattr(row, "detach") else row, dtype=float)
+    for i, row in enumerate(values):
+        row = getattr(row, "boxes", row)  # what a detector found
+        try:
+            row = np.asarray(row.detach().cpu() if hasattr(row, "detach") else row, dtype=float)
+        except (TypeError, ValueError):
+            raise CourseError(
+                f"The {what} boxes of image {i} are not numbers of the shape [k, 4].",
+                do="Pass left, top, right and bottom in pixels for each; [] for an image with nothing in it.",
+            ) from None
+        if np.isinf(row).any():
+            raise CourseError(
+                f"A box of image {i} is infinite: {what} boxes.",
+                why="A network that diverged gives such boxes.",
+                do="Look at its history, and train it with a smaller learning rate.",
+            )
         row = row.reshape(-1, 4) if row.size == 0 else row[None] if row.ndim == 1 else row
         if row.ndim != 2 or row.shape[1] != 4:
             raise CourseError(
@@ -82,7 +109,7 @@ def _frames(values, n: int, what: str) -> list[np.ndarray]:
     if len(found) != n:
         raise CourseError(f"There are {n} images, and {what} boxes of {len(found)}.", do="Pass one of each an image.")
     sizes = np.concatenate(found) if found else np.empty((0, 4))
-    if len(sizes) and sizes.max() <= 1:
+    if len(sizes) and np.abs(sizes).max() <= 1:
         raise CourseError(
             f"The {what} boxes lie within a single pixel.",
             why="They look like shares of the image's width and height.",

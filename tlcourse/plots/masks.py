@@ -9,9 +9,9 @@ from matplotlib.colors import to_rgb
 from matplotlib.patheffects import withStroke
 from scipy.ndimage import distance_transform_edt
 
-from tlcourse.errors import CourseError
+from tlcourse.errors import CourseError, whole_number
 from tlcourse.plots.inputs import array, class_names
-from tlcourse.plots.pictures import as_pictures, draw_grid
+from tlcourse.plots.pictures import draw_grid, first_of
 from tlcourse.plots.plot import BLUE, GREEN, INK, ORANGE, PURPLE, SKY, VERMILLION, Plot
 from tlcourse.plots.words import counted, listed, percent, plain
 
@@ -48,13 +48,13 @@ def masks(x, true=None, predicted=None, *, objects=False, classes=None, columns=
         true = x.masks if true is None else true
         classes = x.classes if classes is None else classes
         x = x.x
-    total, pictures = len(x), as_pictures(x[:limit])
+    total, pictures = first_of(x, limit)
     names = None if objects else tuple(map(plain, class_names(classes)))
     kinds = {what: _numbers(m, total, pictures, what, names) for what, m in (("true", true), ("predicted", predicted))
              if m is not None}  # fmt: skip
     if not kinds:
         raise CourseError("There are no masks to draw.", do="Pass true= or predicted=, or draw plots.images(x).")
-    columns = max(1, min(int(columns), len(pictures)))
+    columns = min(whole_number("columns", columns), len(pictures))
     tiles = []  # (picture, caption, mask or None), in reading order
     for start in range(0, len(pictures), columns):
         block = range(start, min(start + columns, len(pictures)))

@@ -6,7 +6,7 @@ import textwrap
 
 import numpy as np
 
-from tlcourse.errors import CourseError
+from tlcourse.errors import CourseError, whole_number
 from tlcourse.plots.inputs import array, class_names, class_numbers, same_length
 from tlcourse.plots.plot import GREEN, VERMILLION, WIDTH, Plot, drawing, readable
 from tlcourse.plots.words import counted, listed, plain, shorten
@@ -68,6 +68,20 @@ def judged(names, guesses) -> tuple[list[bool], list[list[str]]]:
         for a, b in zip(names, guesses, strict=False)
     ]
     return marks, captions
+
+
+def first_of(x, limit) -> tuple[int, list[np.ndarray]]:
+    """How many images there are, and the first `limit` of them as `as_pictures` gives them.
+
+    >>> total, pictures = first_of(np.zeros((3, 1, 4, 4), "uint8"), 2)
+    >>> total, len(pictures)
+    (3, 2)
+    """
+    if x is None or isinstance(x, str) or not hasattr(x, "__len__"):
+        raise CourseError(
+            f"Images are needed, not a {type(x).__name__}.", do="Pass a split, or a uint8 tensor [n, 1 or 3, h, w]."
+        )
+    return len(x), as_pictures(x if limit is None else x[: whole_number("limit", limit)])
 
 
 def draw_grid(pictures, captions, marks, columns, over=None):

@@ -19,7 +19,12 @@ def class_masks(outputs: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
         raise CourseError(
             f"Masks need outputs [n, classes, h, w]; these have {list(outputs.shape)}.", do="Pass the decoder's output."
         )
-    if masks.dtype.is_floating_point or (masks.dtype == torch.bool and outputs.shape[1] != 2):
+    if outputs.shape[1] < 2:
+        raise CourseError(
+            "The decoder gives one value a pixel, and that cannot tell two classes apart.",
+            do="Make it with one output a class, the ground among them: MaskDecoder(maps, outputs=2).",
+        )
+    if masks.dtype.is_floating_point or masks.dtype.is_complex or (masks.dtype == torch.bool and outputs.shape[1] != 2):
         raise CourseError(
             f"Masks hold class numbers, and these are {masks.dtype}.",
             why="A mask that was resized with a mean holds halves of classes.",

@@ -33,6 +33,8 @@ def pixel_baseline(train, test, *, pixels: int = 20_000, seed: int = 0) -> torch
 
     if getattr(train, "masks", None) is None:
         raise CourseError("The training images have no masks.", do='Pass e.g. load_dataset("tissue-masks").train.')
+    if getattr(test, "kind", None) != "image":
+        raise CourseError(f"A {type(test).__name__} is no split of images.", do="Pass e.g. data.test.")
     if test.x.shape[1] != train.x.shape[1]:
         raise CourseError(
             f"Training images have {train.x.shape[1]} colours, the others {test.x.shape[1]}.",

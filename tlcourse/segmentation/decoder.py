@@ -78,6 +78,10 @@ class MaskDecoder(nn.Module):
         return tuple(self.levels)
 
     def forward(self, maps: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        if not isinstance(maps, Mapping):
+            raise CourseError(
+                f"The decoder reads maps by stage, not a {type(maps).__name__}.", do='Pass {"stage1": ..., ...}.'
+            )
         missing = [stage for stage in self.stages if stage not in maps]
         if missing:
             raise CourseError(
@@ -85,11 +89,25 @@ class MaskDecoder(nn.Module):
                 why=f"It was made for: {', '.join(self.stages)}.",
                 do="Pass extract(model, data, decoder.stages).",
             )
+        for stage in self.stages:
+            _check(stage, maps[stage], self.levels[stage].lateral.in_channels)
+        if len({len(maps[stage]) for stage in self.stages}) > 1:
+            raise CourseError("The stages hold maps of different numbers of images.", do="Take the same ones.")
+        maps = {stage: maps[stage].to(self.head.weight.dtype) for stage in self.stages}
         x = None
         for stage in sorted(self.stages, key=lambda stage: maps[stage].shape[-1]):
             x = self.levels[stage](maps[stage], x)
         x = self.head(x)
         return F.interpolate(x, scale_factor=self.upsample, mode="bilinear") if self.upsample > 1 else x
+
+
+def _check(stage: str, maps, channels: int) -> None:
+    if not isinstance(maps, torch.Tensor) or maps.ndim != 4 or maps.shape[1] != channels:
+        given = list(maps.shape) if isinstance(maps, torch.Tensor) else f"a {type(maps).__name__}"
+        raise CourseError(
+            f"At stage {stage!r} the decoder reads maps [n, {channels}, h, w], and this is {given}.",
+            do="Pass tensors of a batch by stage; for kept features call segment(decoder, maps).",
+        )
 
 
 def _channels(stages: Mapping) -> dict[str, int]:
@@ -100,6 +118,8 @@ def _channels(stages: Mapping) -> dict[str, int]:
         )
     channels = {}
     for stage, given in stages.items():
+        if not isinstance(stage, str) or not stage or "." in stage:
+            raise CourseError(f"{stage!r} is no name of a stage.", do='Take the names of the chain, e.g. "stage1".')
         if isinstance(given, Features):
             shape = given.x.shape[1:]
             if len(shape) != 3:

@@ -80,6 +80,9 @@ def instance_targets(masks: torch.Tensor) -> torch.Tensor:
         )
     depth = np.zeros(masks.shape, np.float32)
     for image, numbers in enumerate(masks):
+        if numbers.max() > numbers.size:  # a list as long as the largest number is made
+            names, places = np.unique(numbers, return_inverse=True)
+            numbers = places.reshape(numbers.shape) + int(names[0] > 0)
         for number, at in enumerate(find_objects(numbers), start=1):
             if at is not None:
                 inside = np.pad(numbers[at] == number, 1)
@@ -103,6 +106,11 @@ def instance_loss(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     Chapter 06.
     """
     check_fit(outputs, targets, "outputs and targets", channels=True)
+    if not ((targets >= 0) & (targets <= 1)).all():
+        raise CourseError(
+            "Targets of foreground and depth lie between 0 and 1; these do not.",
+            do="Make them: instance_targets(masks).",
+        )
     foreground, depth = targets[:, 0].to(outputs.dtype), targets[:, 1].to(outputs.dtype)
     error = (outputs[:, 1].sigmoid() - depth).abs() * foreground
     return F.binary_cross_entropy_with_logits(outputs[:, 0], foreground) + 4 * error.sum() / foreground.sum().clamp(1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import pandas as pd
 import torch
@@ -34,10 +36,26 @@ def mask_scores(predicted: torch.Tensor, masks: torch.Tensor, classes) -> pd.Dat
     """
     from torchmetrics.functional.classification import multiclass_f1_score, multiclass_jaccard_index
 
+    if not isinstance(classes, Iterable):
+        raise CourseError("The names of the classes are needed.", do='Pass e.g. split.classes, or ["ground", "coin"].')
     classes = tuple(classes)
-    predicted, masks = torch.as_tensor(predicted).detach().cpu(), torch.as_tensor(masks).cpu()
+    predicted, masks = _numbers(predicted, "predicted"), _numbers(masks, "true")
     if predicted.ndim == 4:
+        if predicted.shape[1] != len(classes):
+            raise CourseError(
+                f"The outputs tell {predicted.shape[1]} classes apart, and there are {len(classes)} names.",
+                do="Pass the names of the classes that the decoder was made for, or class numbers [n, h, w].",
+            )
         predicted = predicted.argmax(1)
+    for one in (predicted, masks):
+        if one.ndim == 3 and not (one.dtype == torch.bool or (one == one.round()).all()):
+            raise CourseError(
+                "Masks hold class numbers, and these hold fractions.",
+                why="Probabilities are no classes, and a mask that was resized with a mean holds halves of classes.",
+                do="Take outputs.argmax(1) of a network; resize masks with the nearest pixel.",
+            )
+        if one.ndim not in (3, 4):
+            raise CourseError(f"Masks are [n, h, w]; these are {list(one.shape)}.", do="Pass one image as mask[None].")
     check_fit(predicted, masks, "predicted and true masks")
     for one in (predicted, masks):
         in_range(one, len(classes))
@@ -56,6 +74,20 @@ def mask_scores(predicted: torch.Tensor, masks: torch.Tensor, classes) -> pd.Dat
     absent = [not (part == number).any() for number in range(len(classes)) for part in (torch.cat(pair),)]
     table.loc[absent, ["iou", "dice"]] = np.nan
     return table
+
+
+def _numbers(masks, what: str) -> torch.Tensor:
+    try:
+        masks = torch.as_tensor(masks).detach().cpu()
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise CourseError(f"The {what} masks cannot be read as numbers.", why=str(error)) from None
+    if masks.dtype.is_complex or not masks.isfinite().all():
+        raise CourseError(
+            f"The {what} masks hold NaN or infinite values.",
+            why="Training may have diverged.",
+            do="Look at the outputs, and train anew with a smaller learning rate.",
+        )
+    return masks
 
 
 def instance_scores(predicted: torch.Tensor, masks: torch.Tensor) -> pd.DataFrame:

@@ -30,6 +30,8 @@ class MaskSource(MapSource):
             )
         maps = _checked(decoder, maps)
         super().__init__(decoder, maps, len(next(iter(maps.values()))))
+        if not self.n:
+            raise CourseError("There are no images.", do="Check how the data were selected.")
         self.targets = targets
         if targets is not None and (not isinstance(targets, torch.Tensor) or len(targets) != self.n):
             have = f"{len(targets)} targets" if isinstance(targets, torch.Tensor) else f"a {type(targets).__name__}"
@@ -45,6 +47,11 @@ class MaskSource(MapSource):
         value = loss(outputs, self.targets[index].to(self.device))
         if not (isinstance(value, torch.Tensor) and value.numel() == 1):
             raise CourseError("The loss is not one number.", do="Let loss(outputs, targets) return a mean.")
+        if torch.is_grad_enabled() and not value.requires_grad:
+            raise CourseError(
+                "The loss does not depend on the decoder's outputs, so nothing can be learned from it.",
+                do="Compute it from the outputs, without detach(), argmax or item().",
+            )
         return value, bool(outputs.isfinite().all())
 
     def mean(self, loss: Callable) -> float:

@@ -14,7 +14,7 @@ from tlcourse.segmentation.decoder import MaskDecoder
 from tlcourse.segmentation.losses import mask_loss
 from tlcourse.segmentation.step import MaskSource
 from tlcourse.training.history import History
-from tlcourse.training.loop import made_optimizer
+from tlcourse.training.loop import check_optimizer, made_optimizer
 from tlcourse.training.plain import BestWhole, PlainRun, PlainStep
 from tlcourse.training.recorded import recorded
 from tlcourse.training.schedules import check_schedule, steps_of
@@ -68,6 +68,11 @@ def fit_masks(
     epochs, batch, seed = whole_number("epochs", epochs), whole_number("batch", batch), whole_number("seed", seed, 0)
     lr, weight_decay = real_number("lr", lr), real_number("weight_decay", weight_decay)
     warmup = check_schedule(schedule, warmup)
+    check_optimizer(optimizer)
+    if not callable(loss):
+        raise CourseError(f"loss={loss!r} is no function.", do="Pass mask_loss, instance_loss, or one of your own.")
+    if patience is not None:
+        whole_number("patience", patience)
     if patience is not None and valid is None:
         raise CourseError(
             "patience= needs validation data.", do="Pass them: fit_masks(decoder, maps, masks, valid=...)."
@@ -75,6 +80,12 @@ def fit_masks(
     if progress not in (None, True, False):
         raise CourseError(f"progress={progress!r} will not do.", do="Choose True or False, or leave it out.")
     device, source = model_device(decoder), MaskSource(decoder, maps, targets)
+    pair = isinstance(valid, tuple | list) and len(valid) == 2 and valid[1] is not None
+    if targets is None or not (valid is None or pair):
+        raise CourseError(
+            "There are no masks to learn from." if targets is None else "valid= is no pair of maps and masks.",
+            do="Pass fit_masks(decoder, maps, split.masks), and valid=(maps, masks) of other images.",
+        )
     held_out = None if valid is None else MaskSource(decoder, *valid)
     history, looks_on = History(), Watcher() if progress is False else Bar(progress)
     settings = {
@@ -124,6 +135,13 @@ def segment(decoder: MaskDecoder, maps: Mapping[str, Features], *, batch: int = 
     source = MaskSource(decoder, maps)
     parts = torch.arange(len(source)).split(whole_number("batch", batch))
     with evaluating(decoder), torch.no_grad():
+        for index in parts:
+            if not source.finite(index):
+                raise CourseError(
+                    "The maps hold NaN or infinite values.",
+                    why="Of such outputs argmax would make masks that mean nothing.",
+                    do="Look for them in the maps, and extract them anew from a sound backbone.",
+                )
         return torch.cat([decoder(source.batch(index)).cpu() for index in parts])
 
 

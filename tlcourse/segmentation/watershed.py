@@ -28,9 +28,10 @@ def instances(outputs: torch.Tensor, *, seed_depth: float = 0.5, smallest: int =
 
     Chapter 06. Beucher and Meyer 1993 (watershed); Bai and Urtasun 2017.
     """
-    if outputs.ndim != 4 or outputs.shape[1] != 2:
+    if not isinstance(outputs, torch.Tensor) or outputs.ndim != 4 or outputs.shape[1] != 2 or not outputs.numel():
+        given = list(outputs.shape) if isinstance(outputs, torch.Tensor) else f"a {type(outputs).__name__}"
         raise CourseError(
-            f"Objects are read from [n, 2, h, w], foreground and depth; this has {list(outputs.shape)}.",
+            f"Objects are read from a tensor [n, 2, h, w], foreground and depth; this is {given}.",
             do="Make the decoder with outputs=2, and train it with instance_loss.",
         )
     if not outputs.isfinite().all():
@@ -66,8 +67,9 @@ def classical_instances(x: torch.Tensor, *, distance: int = 8, smallest: int = 3
     from skimage.feature import peak_local_max
     from skimage.filters import gaussian, threshold_otsu
 
-    if not (isinstance(x, torch.Tensor) and x.dtype == torch.uint8 and x.ndim == 4 and x.shape[1] == 1):
+    if not (isinstance(x, torch.Tensor) and x.dtype == torch.uint8 and x.ndim == 4 and x.shape[1] == 1 and x.numel()):
         raise CourseError("Classical watershed takes grey images, uint8 [n, 1, h, w].", do="Pass split.x.")
+    whole_number("distance", distance), whole_number("smallest", smallest, 0)
     found = []
     for image in x[:, 0].numpy():
         smooth = gaussian(image, 1)

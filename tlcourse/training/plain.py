@@ -98,6 +98,8 @@ class PlainRun(Run):
         sums, self.done = {}, 0
         self.source.train(True)
         for index in batches(len(self.source), self.steps, self.order):
+            if epoch == 1 and not self.source.finite(index):  # before BatchNorm has seen them, and is spoilt
+                raise diverged(epoch, self.done, False, self.source, index, self.lr, self.history)
             losses, finite = self.step(index)
             first = next(iter(losses.values()))
             if not math.isfinite(first):

@@ -46,6 +46,14 @@ def read_texts(encoder: nn.Module, texts: Sequence[str], stage: str = "layer3") 
             why="What comes after would be cut off, and its translation would be missing without a word.",
             do="Cut the text into sentences, and translate each.",
         )
+    ids = encoder.tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]
+    for i, found in enumerate(ids):
+        if all(piece == encoder.tokenizer.unk_token_id for piece in found):
+            raise CourseError(
+                f"Text {i} holds nothing that the encoder knows: {texts[i][:40]!r}.",
+                why="Its signs, or words of more than a hundred letters, are all one and the same unknown token.",
+                do="Leave it out, or write it in letters and shorter words.",
+            )
     x = encoder.transform(texts).to(model_device(encoder))
     with evaluating(encoder), torch.no_grad():
         for name in before[: before.index(stage) + 1]:
@@ -56,11 +64,35 @@ def read_texts(encoder: nn.Module, texts: Sequence[str], stage: str = "layer3") 
 def as_tokens(states) -> Tokens:
     """States as `Tokens` in float32, from `Features` or `Tokens`; raises `CourseError` for anything else."""
     if isinstance(states, Features) and states.mask is not None and states.x.ndim == 3:
-        return states.batch(torch.arange(len(states)))
+        return _sound(states.batch(torch.arange(len(states))))
     if isinstance(states, Tokens) and states.x.ndim == 3:
-        return Tokens(states.x.float(), states.mask)
+        return _sound(Tokens(states.x.float(), states.mask))
     given = f"features of {states.stage!r}" if isinstance(states, Features) else f"a {type(states).__name__}"
     raise CourseError(
         f"The states of every word are needed, not {given}.",
         do='Take them before the pool: extract(encoder, data, "layer3"), or read_texts(encoder, texts).',
     )
+
+
+def _sound(tokens: Tokens) -> Tokens:
+    """The tokens, if each text has a word and all of them are numbers."""
+    if tokens.mask.shape != tokens.x.shape[:2]:
+        raise CourseError(
+            f"The states {list(tokens.x.shape)} and their mask {list(tokens.mask.shape)} do not belong together.",
+            do="Take both from one read_texts or extract.",
+        )
+    silent = (tokens.mask > 0).sum(1) == 0
+    if silent.any():
+        raise CourseError(
+            f"Text {int(silent.nonzero()[0])} has no word in its mask.",
+            why="There is nothing that the decoder could look at.",
+            do="Leave it out.",
+        )
+    odd = ~tokens.x.isfinite().all(2) & (tokens.mask > 0)
+    if odd.any():
+        raise CourseError(
+            f"The states of text {int(odd.any(1).nonzero()[0])} are not numbers: they hold NaN or infinite values.",
+            why="The encoder's weights are spoilt, or the states were changed.",
+            do="Load the encoder anew, and read the texts again.",
+        )
+    return tokens

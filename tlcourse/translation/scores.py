@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from tlcourse.errors import CourseError
@@ -14,7 +15,7 @@ def translation_scores(
     """How close translations are to those of people: 0 (nothing in common) to 100 (the same).
 
     Arguments:
-        translations, references: as many strings of each; a translation may be empty.
+        translations, references: as many strings of each, or `Translations`; a translation may be empty.
         language: of both; `"zh"` counts characters where others count words.
 
     Returns `{"chrF": ..., "BLEU": ...}` over all strings together. chrF compares runs of up to six characters, BLEU
@@ -30,6 +31,10 @@ def translation_scores(
     """
     import sacrebleu
 
+    if not isinstance(language, str):
+        raise CourseError(f"language={language!r} is no language.", do='Pass e.g. "fr", "es" or "zh".')
+    language = re.split("[-_]", language.lower())[0]  # zh-CN and zh_Hans are Chinese too
+    translations = getattr(translations, "texts", translations)
     translations, references = checked_texts(translations), checked_texts(references)
     if len(translations) != len(references):
         raise CourseError(

@@ -13,6 +13,11 @@ const meter = (value, threshold) => {
 
 const bubble = (turn) => {
   const [best, ...others] = turn.nearest;
+  const answer = make("p", { class: "tlc-answer-text", dir: "auto" }, make("span", { class: "tlc-quiet" }, "The bot: "), turn.answer);
+  const asked = make("p", { class: "tlc-asked", dir: "auto" }, make("span", { class: "tlc-quiet" }, "You: "), turn.question);
+  const note = turn.note ? [make("p", { class: "tlc-source" }, turn.note)] : [];
+  const reply = (...parts) => make("div", { class: `tlc-reply ${turn.known ? "" : "tlc-unknown"}` }, answer, ...parts);
+  if (!best) return [asked, reply(...note)]; // a bot of one's own may have no entries
   const told = `cosine ${cosine(best.similarity)}, ${best.similarity < turn.threshold ? "below the threshold of" : "threshold"} ${cosine(turn.threshold)}`;
   const source = turn.known
     ? [make("span", {}, "Source: "), make("cite", { class: "tlc-name", dir: "auto" }, best.question), ` (${best.source})`]
@@ -20,12 +25,11 @@ const bubble = (turn) => {
   const list = make("ol", {}, ...[best, ...others].map((one) =>
     make("li", {}, make("span", { class: "tlc-name", dir: "auto" }, one.question), ` (${one.source}), ${cosine(one.similarity)}`)));
   return [
-    make("p", { class: "tlc-asked", dir: "auto" }, make("span", { class: "tlc-quiet" }, "You: "), turn.question),
-    make("div", { class: `tlc-reply ${turn.known ? "" : "tlc-unknown"}` },
-      make("p", { class: "tlc-answer-text", dir: "auto" }, make("span", { class: "tlc-quiet" }, "The bot: "), turn.answer),
+    asked,
+    reply(
       make("p", { class: "tlc-soft tlc-source" }, ...source),
       make("p", { class: "tlc-soft tlc-source" }, meter(best.similarity, turn.threshold), told),
-      ...(turn.note ? [make("p", { class: "tlc-source" }, turn.note)] : []),
+      ...note,
       make("details", {}, make("summary", {}, "the nearest entries"), list)),
   ];
 };

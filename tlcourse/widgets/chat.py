@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import traitlets
 
 from tlcourse.answering import Reply
-from tlcourse.errors import CourseError
+from tlcourse.errors import CourseError, real_number
 from tlcourse.widgets.predict_state import sendable
 from tlcourse.widgets.view import View, script, style
 
@@ -55,9 +56,9 @@ class Chat(View):
     def ask(self, question: str) -> Reply:
         """Ask the bot, show its reply, and return it; raises `CourseError` for what it cannot read."""
         reply = self.bot.ask(question)
-        self.replies = [*self.replies, reply][-LONGEST:]
-        self._asked += 1
-        self.turns = [*self.turns, {"turn": self._asked, **shown(reply, self.bot.threshold)}][-LONGEST:]
+        turn = {"turn": self._asked + 1, **shown(reply, self.bot.threshold)}  # what cannot be shown leaves no trace
+        self.replies, self._asked = [*self.replies, reply][-LONGEST:], self._asked + 1
+        self.turns = [*self.turns, turn][-LONGEST:]
         self.say("")
         return reply
 
@@ -82,23 +83,33 @@ def shown(reply: Reply, threshold: float) -> dict:
         reply: what the bot said.
         threshold: from which cosine on it answers.
 
+    Raises `CourseError` for what is no `Reply`, and for similarities that are no numbers.
+
     >>> from tlcourse.datasets.support import Entry
     >>> entry = Entry("Is it on?", ("Look.",), "support", "support.yml 1")
     >>> shown(Reply("On?", "Look.", True, 0.71, ((entry, 0.71),)), 0.5)["nearest"]
     [{'question': 'Is it on?', 'source': 'support.yml 1', 'similarity': 0.71}]
     """
+    if not isinstance(reply, Reply) or not all(isinstance(t, str) for t in (reply.question, reply.answer, reply.note)):
+        raise CourseError(
+            f"The bot's answer is a {type(reply).__name__} that cannot be shown.",
+            why="A reply tells the question, the answer, its similarity and the nearest entries.",
+            do="Let bot.ask(question) return Reply(question, answer, known, similarity, nearest), all text as strings.",
+        )
+    numbers = [real_number("similarity", value, -math.inf) for _, value in reply.nearest]
+    threshold = real_number("threshold", threshold, -math.inf)
     return {
         "question": sendable(reply.question),
         "answer": sendable(reply.answer),
-        "known": reply.known,
-        "threshold": round(float(threshold), 2),
-        "note": reply.note,
+        "known": bool(reply.known),
+        "threshold": round(threshold, 2),
+        "note": sendable(reply.note),
         "nearest": [
             {
                 "question": sendable(entry.question),
                 "source": sendable(entry.source),
                 "similarity": round(similarity, 2),
             }
-            for entry, similarity in reply.nearest
+            for (entry, _), similarity in zip(reply.nearest, numbers, strict=True)
         ],
     }
