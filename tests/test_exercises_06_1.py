@@ -102,6 +102,34 @@ def test_other_ways_are_right(name, lines):
         ("06-1.1", ["return 'much'"], "A number is wanted"),
         ("06-1.1", ["return float('nan')"], "One number is wanted"),
         ("06-1.2", ["return 'test'"], "True and False is wanted"),
+        (  # as many pictures as patients are wanted
+            "06-1.2",
+            [
+                "many = round(share * len(patients.unique()))",
+                "return torch.isin(patients, patients[torch.randperm(len(patients))[:many]])",
+            ],
+            "Draw patients, not pictures",
+        ),
+        (  # pictures until there are patients enough
+            "06-1.2",
+            [
+                "many = max(1, min(round(share * len(patients.unique())), len(patients.unique()) - 1))",
+                "some = list(dict.fromkeys(patients[torch.randperm(len(patients))].tolist()))[:many]",
+                "return torch.isin(patients, torch.tensor(some))",
+            ],
+            "Draw patients, not pictures",
+        ),
+        (
+            "06-1.3",
+            [
+                "counts = torch.zeros(n, n)",
+                "for i, j in zip(true, said): counts[i, j] += i != j",
+                "with np.errstate(invalid='ignore'):",
+                "    shares = counts.numpy() / true.bincount(minlength=n)[:, None].numpy()",
+                "return divmod(int(shares.argmax()), n)",
+            ],
+            "class 1 has no items",
+        ),
         ("06-1.3", ["return 1, 2, 3"], "3 came back"),
     ],
 )

@@ -81,6 +81,15 @@ def test_other_right_answers_are_right(name, lines):
         ("06-2.2", ["return [99]"], "whole numbers from 0"),
         ("06-2.2", ["return [0]"], "should stay"),
         ("06-2.2", ["return scores"], "not boxes, scores or a mask"),
+        (
+            "06-2.2",
+            [
+                "from tlcourse import box_iou as iou",
+                "return [i for i in range(len(boxes)) if iou(boxes[i], boxes) > 0]",
+            ],
+            "compares box by box",
+        ),
+        ("06-2.2", ["return boxes[:, 0].tolist() + boxes[0, 0, 0]"], "too many indices"),
         ("06-2.3", ["return [1, 2]"], "in the shape []"),
         ("06-2.3", ["return 7.0"], "it should be"),
     ],

@@ -42,7 +42,8 @@ SUPPRESS = Exercise(
     task="Many points see the same face, and each gives a box. Write `suppress(boxes, scores, overlap)`: go from the "
     "surest box to the least sure, and keep a box unless it overlaps one that you have *kept* by an IoU of more than "
     "`overlap`. Return the places of those that stay, the surest first. `torchvision.ops.box_iou(boxes, boxes)` gives "
-    'all IoUs `[k, k]`. `exercise("06-2.2").material()` lends you boxes and scores.',
+    "all IoUs `[k, k]`; the `box_iou` that the notebook imports from tlcourse compares box by box, and gives `[k]`. "
+    '`exercise("06-2.2").material()` lends you boxes and scores.',
     stub="def suppress(boxes, scores, overlap):\n    ...",
     answers=("suppress",),
     judge=judges_06_2.suppressed,
@@ -85,7 +86,7 @@ AVERAGE = Exercise(
     hints=(
         "`hits.cumsum(0)` counts hits so far; divided by 1, 2, 3, ... it is the precision at each place.",
         "The best from there on: turn the list round, `cummax(0).values`, and turn it back.",
-        "`(best * hits).sum() / objects`. `cummax` of an empty list is an error: return 0 when there is no box.",
+        "`(best * hits).sum() / objects`. Without any box the average precision is 0.",
     ),
     code="""
 import torch
@@ -131,8 +132,8 @@ QUESTIONS = (
     ),
     Quiz(
         "06-2.b",
-        "Of the 256 points of a scene about 8 answer for a face. Why does the loss of the scores need care, such as "
-        "the focal loss?",
+        "In a scene with one face about nine of the 256 points answer for it. Why does the loss of the scores "
+        "need care, such as the focal loss?",
         (
             Choice(
                 "Because cross-entropy is not defined for so few positives.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tlcourse.exercises import judges_07_3, judges_07_3_wrong
+from tlcourse.exercises import judges_07_3, judges_07_3_span, judges_07_3_wrong
 from tlcourse.exercises.core import Choice, Exercise, Quiz
 
 F1 = Exercise(
@@ -43,8 +43,8 @@ SPAN = Exercise(
     'answer has at most `longest` tokens. `start, end = exercise("07-3.2").material()` lends you scores.',
     stub="def best_span(start, end, longest):\n    ...",
     answers=("best_span",),
-    judge=judges_07_3.span,
-    make=judges_07_3.span_scores,
+    judge=judges_07_3_span.span,
+    make=judges_07_3_span.span_scores,
     why="The best first and the best last token, each by itself, need not belong together. All pairs are few for a "
     "short text; what is not allowed is left out before the best is taken. `tlcourse.answering.best_spans` does so for "
     "a whole batch.",

@@ -73,14 +73,12 @@ def _worths(scores, true, threshold, prevalence) -> dict[str, float]:
 
 _ALARM = {
     "this test": "That is the share of right alarms *in this test set*, where far more people are ill than in the "
-    "world. "
-    "Weigh the ill by `prevalence` and the healthy by `1 - prevalence`.",
+    "world. Weigh the ill by `prevalence` and the healthy by `1 - prevalence`.",
     "alike": "Ill and healthy count the same in yours, as if half of the world were ill. Weigh them by the prevalence.",
     "sensitivity": "That is the sensitivity: of the *ill*, the share with an alarm. Asked for is, of the *alarms*, the "
     "share that is ill.",
     "joint": "That is the share of *all people* who are ill and have an alarm. Divide it by the share of all people "
-    "who "
-    "have an alarm.",
+    "who have an alarm.",
     "alarms": "That is how many people will have an alarm at all. How many of these alarms are right?",
     "specificity": "You added the healthy *without* an alarm. The false alarms are (1 - prevalence) · (1 - "
     "specificity).",
@@ -126,19 +124,23 @@ def division(divide) -> None:
             raise NotYet("Nobody is in the test. True means test.")
         if side.all():
             raise NotYet("Nobody is left to learn from. False means training.")
+    who = _patients(20, 120, 0)
+    again = [_mask(call(divide, who.clone(), 0.3), who) for _ in range(6)]
+    if all(torch.equal(again[0], one) for one in again):
+        raise NotYet("The same patients are in the test each time. Draw them at random: `torch.randperm`.")
+    if _prefers_many_pictures(divide):
+        raise NotYet(
+            "Who has many pictures is nearly always in the test. Draw patients, not pictures: `patients` names a "
+            "patient once for each picture, `patients.unique()` once only."
+        )
     shares = [len(_patients(20, 120, seed)[side].unique()) / 20 for seed, side in enumerate(sides)]
     if all(abs(share - 0.7) < 0.11 for share in shares):
         raise NotYet("With share=0.3, seven of ten patients are in the test. True means test, False training.")
     if any(abs(share - 0.3) > 0.11 for share in shares):
         raise NotYet(
             f"With share=0.3, {', '.join(f'{round(20 * share)}' for share in shares)} of 20 patients are in the test, "
-            "in "
-            "six trials; about 6 are wanted each time."
+            "in six trials; about 6 are wanted each time."
         )
-    who = _patients(20, 120, 0)
-    again = [_mask(call(divide, who.clone(), 0.3), who) for _ in range(6)]
-    if all(torch.equal(again[0], one) for one in again):
-        raise NotYet("The same patients are in the test each time. Draw them at random: `torch.randperm`.")
     two = torch.tensor([7, 7, 7, 9])
     small = _mask(call(divide, two.clone(), 0.1), two)
     if not small.any() or small.all():
@@ -148,6 +150,21 @@ def division(divide) -> None:
     small = _mask(call(divide, two.clone(), 0.95), two)
     if not small.any() or small.all():
         raise NotYet("Of two patients and share=0.95, one has to be left to learn from.")
+
+
+def _prefers_many_pictures(divide) -> bool:
+    """Whether patients with 30 pictures are drawn far more often than patients with one, in 16 trials of 20."""
+    import torch
+
+    more = 0
+    for seed in range(16):
+        draw = torch.Generator().manual_seed(seed)
+        numbers = torch.randperm(1000, generator=draw)[:20]
+        who = torch.cat([numbers[:10].repeat(30), numbers[10:]])[torch.randperm(310, generator=draw)]
+        side = _mask(call(divide, who.clone(), 0.3), who)
+        more += len(who[side & torch.isin(who, numbers[:10])].unique())
+        more -= int((side & torch.isin(who, numbers[10:])).sum())
+    return more > 45  # about 0 among patients drawn alike (a standard deviation of 8), 70 to 110 among pictures
 
 
 def _mask(value, who):
@@ -203,7 +220,14 @@ def confusion(mixed_up) -> None:
     for name, words in _MIXED.items():
         if all(pair == ways[name] for pair, ways in found):
             raise NotYet(words)
-    pair, ways = next((p, w) for p, w in found if p != w["right"])
+    at, (pair, ways) = next((at, one) for at, one in enumerate(found) if one[0] != one[1]["right"])
+    sizes = cases[at][0]
+    if 0 <= pair[0] < len(sizes) and not sizes[pair[0]]:
+        raise NotYet(
+            f"You say {pair}, but class {pair[0]} has no items in that test set, so nothing of it was taken "
+            f"for {pair[1]}. A row of zeros divided by its sum is NaN, and `argmax` takes NaN for the largest: "
+            "divide by `sums.clamp(min=1)`."
+        )
     raise NotYet(f"In one of three test sets you say {pair}, and it is {ways['right']}: the largest share of a row.")
 
 
@@ -241,8 +265,7 @@ _MIXED = {
     "diagonal": "That is the most frequent right answer: i and j have to be different. Set the diagonal to zero.",
     "diagonal shares": "That is the class that is named best: i and j have to be different. Set the diagonal to zero.",
     "of the mistakes": "You divided by the class's *mistakes*, so a class with a single mistake gets 1. Divide by all "
-    "of "
-    "its items: take the rows' sums before you clear the diagonal.",
+    "of its items: take the rows' sums before you clear the diagonal.",
 }
 
 

@@ -59,6 +59,10 @@ DIVIDE = {
         ),
         "Draw patients",
     ),
+    "patients of drawn pictures": (
+        _divide("some = patients[torch.rand(len(patients)) < share]", "return torch.isin(patients, some)"),
+        "Draw patients, not pictures",
+    ),
     "training for test": (
         _divide(
             "some = who[torch.randperm(len(who))[: round(share * len(who))]]", "return ~torch.isin(patients, some)"
@@ -97,6 +101,10 @@ MIXED = {
     "of the mistakes": (
         _mixed("return divmod(int((off / off.sum(1, keepdim=True).clamp(min=1)).argmax()), n)"),
         "the class's *mistakes*",
+    ),
+    "an empty class": (
+        _mixed("return divmod(int((off / counts.sum(1, keepdim=True)).argmax()), n)"),
+        "class 1 has no items",
     ),
     "the table": (_mixed("return off / of"), "Two class numbers"),
     "a place": (_mixed("return int((off / of).argmax())"), "Two class numbers are wanted, (i, j), not"),

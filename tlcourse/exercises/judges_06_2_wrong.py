@@ -32,6 +32,14 @@ DECODE = {
         _decode(_D, "return torch.cat([points - d[:, :2], points + d[:, 2:]], 1).clamp(max=size)"),
         "not on the left",
     ),
+    "at the last pixel": (
+        _decode(_D, "return torch.cat([points - d[:, :2], points + d[:, 2:]], 1).clamp(0, size - 1)"),
+        "cut off at `size - 1`",
+    ),
+    "cut off too early": (
+        _decode(_D, "return torch.cat([points - d[:, :2], points + d[:, 2:]], 1).clamp(0, size - 3)"),
+        "the box should be [52.0, 24.0, 64.0, 52.0]; yours is [52.0, 24.0, 61.0, 52.0]",
+    ),
     "in places": (
         _decode("d = distances", "return torch.cat([points - d[:, :2], points + d[:, 2:]], 1).clamp(0, size)"),
         "multiply by `stride`.",
@@ -88,6 +96,11 @@ SUPPRESS = {
             "return [i for i in order if (ious[i] > overlap).sum() == 1]",
         ),
         "none stays",
+    ),
+    "box by box": (
+        _suppress("from tlcourse import box_iou", "order = scores.argsort(descending=True).tolist()", *_GREEDY,
+                  "return stay"),
+        "each with each",
     ),
     "by place": (_suppress("return nms(boxes, scores, overlap).sort().values"), "in another order"),
     "the boxes": (_suppress("return boxes[nms(boxes, scores, overlap)]"), "not boxes"),

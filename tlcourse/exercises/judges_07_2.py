@@ -160,9 +160,9 @@ def _wrong_glance(got, q, k, v, mask, scores, dead, right) -> NotYet:
             "A score of nought is not no weight: e to the power of 0 is 1. Use minus infinity.",
         ),
         (
-            lambda: scores.masked_fill(dead, gone).softmax(1).nan_to_num(0.0) @ v,
-            "The softmax runs over the pieces that look. It has to run over the words that are looked at: the last "
-            "axis.",
+            lambda: (scores + mask[:, None]).softmax(2) @ v,
+            "The mask is *added* to the scores, as `scaled_dot_product_attention` does with a mask of numbers: 1 and 0 "
+            "hide nothing. Give it True and False, `mask[:, None].bool()`, or add minus infinity where padding is.",
         ),
         (
             lambda: scores.masked_fill(~dead, gone).softmax(2).nan_to_num(0.0) @ v,
@@ -181,12 +181,33 @@ def _wrong_glance(got, q, k, v, mask, scores, dead, right) -> NotYet:
             "These are the weights. Sum the values with them: `weights @ v`.",
         ),
     ]
+    axis = _other_axis(got, v, scores, dead)
+    if axis is not None:
+        return NotYet(
+            f"The softmax runs over {('the texts of the batch', 'the pieces that look')[axis]}, axis {axis}. The "
+            "weights of each piece have to sum to one over the words that are looked at: the last axis, `softmax(2)`."
+            + (" Where padding is alone, yours is NaN." if got.isnan().any() else "")
+        )
     if got.shape == right.shape and not got.isfinite().all() and right.isfinite().all():
         return NotYet("Some of your numbers are NaN: somewhere a whole row has a score of minus infinity.")
     shape = (
         "" if got.shape == right.shape else f" Yours has the shape {list(got.shape)}, it should be {[*right.shape]}."
     )
     return told(got, mistakes, f"This is not softmax(q k / root of d) v, without padding.{shape}")
+
+
+def _other_axis(got, v, scores, dead) -> int | None:
+    """The wrong axis that a softmax ran over, with or without the root of d, whatever was done with the mask."""
+    import torch
+
+    got, root = got.detach().float(), v.shape[2] ** 0.5
+    for axis in (0, 1):
+        for masked in (scores.masked_fill(dead, float("-inf")), scores.masked_fill(dead, 0.0), scores):
+            for weights in (masked.softmax(axis), (masked * root).softmax(axis)):
+                for made in (weights, weights.nan_to_num(), weights.masked_fill(dead, 0.0)):
+                    if got.shape == (made @ v).shape and torch.allclose(made @ v, got, atol=1e-5, equal_nan=True):
+                        return axis
+    return None
 
 
 # --- 07-2.3: leaks between two sides

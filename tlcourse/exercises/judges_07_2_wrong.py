@@ -66,7 +66,15 @@ LOOK = {
     "the mask afterwards": (_attend(_SCORES, "return (s.softmax(2) * mask[:, None]) @ v"), "after the softmax"),
     "nought": (_attend(_SCORES, "s = s.masked_fill(mask[:, None] == 0, 0.0)", _SEEN), "nought is not no weight"),
     "times the mask": (_attend(_SCORES, "s = s * mask[:, None]", _SEEN), "nought is not no weight"),
-    "the other axis": (_attend(_SCORES, _DEAD, "return s.softmax(1).nan_to_num(0.0) @ v"), "the last axis"),
+    "the other axis": (_attend(_SCORES, _DEAD, "return s.softmax(1).nan_to_num(0.0) @ v"), "the pieces that look"),
+    "the texts": (_attend(_SCORES, _DEAD, "return s.softmax(0) @ v"), "the texts of the batch"),
+    "added": (
+        _attend(
+            "from torch.nn.functional import scaled_dot_product_attention as see",
+            "return see(q, k, v, mask[:, None].float())",
+        ),
+        "*added* to the scores",
+    ),
     "the mask turned round": (
         _attend(
             _SCORES, "s = s.masked_fill(mask[:, None] == 1, float('-inf'))", "return s.softmax(2).nan_to_num() @ v"
@@ -76,7 +84,7 @@ LOOK = {
     "keys": (_attend(_SCORES, _DEAD, "return s.softmax(2) @ k"), "not the keys"),
     "no softmax": (_attend(_SCORES, "return s.masked_fill(mask[:, None] == 0, 0.0) @ v"), "no softmax"),
     "weights": (_attend(_SCORES, _DEAD, "return s.softmax(2)"), "These are the weights"),
-    "NaN": (_attend(_SCORES, _DEAD, "return s.softmax(1) @ v"), "NaN"),
+    "NaN": (_attend(_SCORES, _DEAD, "return s.softmax(1) @ v"), "yours is NaN"),
     "two": (_attend(_SCORES, _DEAD, "return s.softmax(2) @ v, s.softmax(2)"), "Return one tensor"),
     "in place": (_attend("q /= q.shape[2] ** 0.5", "s = q @ k.transpose(1, 2)", _DEAD, _SEEN), "changed what it was"),
 }  # fmt: skip

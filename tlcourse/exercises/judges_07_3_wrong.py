@@ -81,6 +81,20 @@ SPAN = {
         _span("pairs = [(i, j) for i in range(t) for j in range(i, min(t, i + longest))]", _MAX.replace("max", "min")),
         "There is a pair with",
     ),
+    "zero where forbidden": (
+        _span("both = (start[:, None] + end[None]).triu().tril(longest - 1)", "return divmod(int(both.argmax()), t)"),
+        "minus infinity, not zero: ",
+    ),
+    "a search from zero": (
+        _span(
+            "best, pair = 0.0, (0, 0)",
+            "for i in range(t):",
+            "    for j in range(i, min(t, i + longest)):",
+            "        if start[i] + end[j] > best: best, pair = start[i] + end[j], (i, j)",
+            "return pair",
+        ),
+        "begins at minus infinity",
+    ),
     "a score": (_span("return (start[:, None] + end).max()"), "Return two places"),
     "in place": (_span("start += end", "return 0, 0"), "changes the scores"),
 }
