@@ -210,6 +210,13 @@ def test_each_choice_of_a_quiz_is_explained_and_one_is_right(question):
         assert f"{letter}) {choice.text}" in repr(question) and choice.why in reply.text
 
 
+def test_the_right_letter_cannot_be_guessed():
+    right = {q.name: next(x for x, c in zip(q.letters, q.choices, strict=True) if c.right) for q in QUIZZES}
+    shares = [list(right.values()).count(letter) / len(right) for letter in "abcd"]
+    assert min(shares) > 0.05 and max(shares) < 0.4, right
+    assert not [name for name in right if right[name] == "a" and name.endswith(".a")]  # the chapters' own example
+
+
 @pytest.mark.parametrize("letter", ["B", " b ", "b)", "b.", "(b)", "(B) "])
 def test_a_letter_may_be_written_in_any_way(letter):
     assert quiz("03.a").answer(letter).state == "right"

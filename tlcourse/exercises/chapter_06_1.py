@@ -152,16 +152,16 @@ RULE = Quiz(
             "More data could tell 99.1 from 99.3. That a rule of four numbers does the job is already known.",
         ),
         Choice(
+            "The network must have learned the colour rule, so both will fail alike elsewhere.",
+            "Equal scores do not mean equal rules. In this chapter they failed differently under another scanner.",
+        ),
+        Choice(
             "The labels follow from colour, as far as this test can see: use the rule, and do not sell the task as a "
             "success of transfer.",
             "The rule is cheaper, can be explained, and needs few labels. The network would have to win on a test "
             "where "
             "colour alone cannot.",
             right=True,
-        ),
-        Choice(
-            "The network must have learned the colour rule, so both will fail alike elsewhere.",
-            "Equal scores do not mean equal rules. In this chapter they failed differently under another scanner.",
         ),
     ),
 )

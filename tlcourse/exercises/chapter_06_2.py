@@ -115,18 +115,18 @@ QUESTIONS = (
                 "A face that is missed is missed at both. Nearly all are found; what falls is how many boxes fit well.",
             ),
             Choice(
-                "It finds nearly all faces, and many of its boxes fit only roughly.",
-                "The same boxes are judged twice. From an IoU of .75 on, a box may be off by about a seventh of its "
-                "side in one direction.",
-                right=True,
-            ),
-            Choice(
                 "Its scores are badly calibrated.",
                 "Average precision looks at the order of the scores only. They could all be halved without a change.",
             ),
             Choice(
                 "With a higher score threshold the AP at .75 would rise.",
                 "Leaving out unsure boxes can only cut off the end of the curve. AP never gains by it.",
+            ),
+            Choice(
+                "It finds nearly all faces, and many of its boxes fit only roughly.",
+                "The same boxes are judged twice. From an IoU of .75 on, a box may be off by about a seventh of its "
+                "side in one direction.",
+                right=True,
             ),
         ),
     ),

@@ -107,13 +107,13 @@ QUESTIONS = (
                 "An answer without any crack has 98 % right pixels as well. Nothing about cracks is known yet.",
             ),
             Choice(
+                "Its Dice is 98 % as well, as both count right pixels.",
+                "Dice does not count the ground that both left out. For a network that finds nothing it is 0.",
+            ),
+            Choice(
                 "Hardly anything: finding no crack at all has that score too. Ask for IoU or Dice of the class crack.",
                 "The pixels that neither mask covers make up nearly all of the score. IoU and Dice leave them out.",
                 right=True,
-            ),
-            Choice(
-                "Its Dice is 98 % as well, as both count right pixels.",
-                "Dice does not count the ground that both left out. For a network that finds nothing it is 0.",
             ),
             Choice(
                 "The masks must be wrong, as no network reaches 98 %.",
@@ -126,6 +126,13 @@ QUESTIONS = (
         "On the tissue the pretrained decoder had a Dice of .95, and logistic regression on single pixels .995. Why?",
         (
             Choice(
+                "The true mask is a function of the pixel's own colour. The simple model has just that form; the "
+                "decoder sees the colour through maps that mix neighbours.",
+                "Where the label comes from decides which model is right for it. For outlines of things in "
+                "photographs no such function of one pixel exists.",
+                right=True,
+            ),
+            Choice(
                 "The decoder had too few numbers to train.",
                 "Logistic regression had four. More numbers are not what was missing.",
             ),
@@ -133,13 +140,6 @@ QUESTIONS = (
                 "The backbone knows photographs and not tissue, so its weights did harm.",
                 "Random weights did about as well as pretrained ones, and lost to the single pixel too. "
                 "So it is not these weights.",
-            ),
-            Choice(
-                "The true mask is a function of the pixel's own colour. The simple model has just that form; the "
-                "decoder sees the colour through maps that mix neighbours.",
-                "Where the label comes from decides which model is right for it. For outlines of things in "
-                "photographs no such function of one pixel exists.",
-                right=True,
             ),
             Choice(
                 "Logistic regression was tuned on the test windows.",

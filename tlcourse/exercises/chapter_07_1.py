@@ -117,13 +117,6 @@ LABELS = Quiz(
             "with all of them they were ahead of what the encoder had reached with a tenth.",
         ),
         Choice(
-            "With 600 the encoder. With more labels measure again: word counts, the frozen encoder, and one that "
-            "moves, all with the same labels.",
-            "Pretraining is worth most where labels are few. What a label is worth to each method is a curve, and only "
-            "its own points say where it goes.",
-            right=True,
-        ),
-        Choice(
             "TF-IDF is out of date; leave it out of the comparison.",
             "It costs a second, and it is what tells a good result from an easy task. Here it was ahead once it had "
             "ten times the labels.",
@@ -132,6 +125,13 @@ LABELS = Quiz(
             "Ten points on some hundred test reviews are chance.",
             "With 300 test reviews the interval is about five points to each side, and draws of other reviews to learn "
             "from agree. It would have to be measured, but ten points are not the usual size of chance here.",
+        ),
+        Choice(
+            "With 600 the encoder. With more labels measure again: word counts, the frozen encoder, and one that "
+            "moves, all with the same labels.",
+            "Pretraining is worth most where labels are few. What a label is worth to each method is a curve, and only "
+            "its own points say where it goes.",
+            right=True,
         ),
     ),
 )
@@ -142,6 +142,12 @@ RARE = Quiz(
     "computers or history it names 5. Which number do you report?",
     choices=(
         Choice(
+            "Balanced accuracy beside the baseline of always saying trivia, and the row of each topic.",
+            "Balanced accuracy gives each topic the same weight, so always saying the same gets one sixth; the rows "
+            "say who pays for the mistakes.",
+            right=True,
+        ),
+        Choice(
             "95 of 100: it is what a user meets on average.",
             "The average user asks trivia here. Whoever asks about history meets another sorter, and the number hides "
             "it.",
@@ -149,12 +155,6 @@ RARE = Quiz(
         Choice(
             "The share of right answers among the rare topics only.",
             "That hides what happens to all the others. A score should let every topic be seen.",
-        ),
-        Choice(
-            "Balanced accuracy beside the baseline of always saying trivia, and the row of each topic.",
-            "Balanced accuracy gives each topic the same weight, so always saying the same gets one sixth; the rows "
-            "say who pays for the mistakes.",
-            right=True,
         ),
         Choice(
             "None: drop the rare topics, and measure again.",

@@ -130,15 +130,15 @@ QUESTIONS = (
         "training. With other words it finds seven of ten. What does it say?",
         (
             Choice(
-                "The reader has learned the countries by heart.",
-                "Then new countries would have been hard. They are not: the texts tell what it has to copy.",
-            ),
-            Choice(
                 "Some of what it learned is how the training questions are worded. What users will write is nearer to "
                 "the second number.",
                 "A generated training set has few wordings, and a head fits them closely. More wordings help more than "
                 "more countries; the score on held-out wordings is the one to report.",
                 right=True,
+            ),
+            Choice(
+                "The reader has learned the countries by heart.",
+                "Then new countries would have been hard. They are not: the texts tell what it has to copy.",
             ),
             Choice(
                 "The second test is unfair and should be left out, since nobody trained for it.",
