@@ -51,11 +51,16 @@ def cloud(k, n=6, d=5):
     return torch.tensor(rng.normal(size=(k, d))[y] * 6 + rng.normal(size=(k * n, d))), torch.tensor(y)
 
 
+def labels(names):
+    """Half a character is no string for Arrow, which pandas uses where it is installed."""
+    return pd.Index(list(names), dtype=object)
+
+
 def priced(names, accuracies):
     """A table as `strategies` takes it: dearer from row to row, with intervals."""
     seconds, accuracies = np.geomspace(0.4, 40, len(names)), np.array(list(accuracies))
     rows = {"seconds": seconds, "accuracy": accuracies, "low": accuracies - 0.05, "high": accuracies + 0.05}
-    return pd.DataFrame(rows, index=list(names))
+    return pd.DataFrame(rows, index=labels(names))
 
 
 def several(names, epochs=4, valid=True, metric="accuracy", **more):
@@ -86,7 +91,7 @@ def every_plot(names):
     x, y = cloud(k)
     values = dict(zip(names, np.linspace(0.3, 0.9, k), strict=True))
     few = dict(list(values.items())[:10])
-    table = audited().iloc[np.arange(k) % 4].set_axis(list(names)).rename_axis("stage")
+    table = audited().iloc[np.arange(k) % 4].set_axis(labels(names)).rename_axis("stage")
     pictures = torch.zeros(k, 3, 8, 8, dtype=torch.uint8)
     sure = {"names": tuple(names), "shares": tuple(np.linspace(0.9, 0.001, k)), "classes": k}
     seen = {"picture": np.zeros((40, 60, 3), "uint8"), "where": np.tile(np.linspace(0, 1, 6).reshape(2, 3), (k, 1, 1))}

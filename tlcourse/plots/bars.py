@@ -73,17 +73,17 @@ def stages(table) -> Plot:
         from tlcourse.freezing import audit
 
         table = audit(table)
-    frame = table if "stage" in table.columns else table.rename_axis("stage").reset_index()
-    if not len(frame) or "parameters" not in frame or not {"frozen", "requires grad"} & set(frame.columns):
+    named = table["stage"] if "stage" in table.columns else table.index
+    if not len(table) or "parameters" not in table or not {"frozen", "requires grad"} & set(table.columns):
         raise CourseError(
             "The table needs the columns `stage`, `parameters`, and `frozen` or `requires grad`.",
             do="Pass what audit(model) returned, or the model itself.",
         )
-    names, counts = [plain(s) for s in frame["stage"]], numbers(frame["parameters"], "parameters")
+    names, counts = [plain(s) for s in named], numbers(table["parameters"], "parameters")
     same_length(stages=names, parameters=counts)
     if (counts < 0).any():
         raise CourseError("A stage cannot have fewer than no parameters.")
-    states = [_state(row) for row in frame.to_dict("records")]
+    states = [_state(row) for row in table.to_dict("records")]
     n, total = len(names), counts.sum()
     with drawing(height=0.36 * n + 1.0) as figure:
         ax = figure.subplots()

@@ -85,7 +85,10 @@ def _read(table):
             raise CourseError(
                 "A matrix needs names for its columns.", do='Pass e.g. {"cat": {"cat": 0.9, "dog": 0.6}}.'
             )
-        table = pd.DataFrame.from_dict(table, orient="index")
+        columns = list(dict.fromkeys(name for row in table.values() for name in row))
+        # objects: any name may be drawn, and half a character is no string for the strings of some pandas
+        rows, names = (pd.Index(labels, dtype=object) for labels in (list(table), columns))
+        table = pd.DataFrame([[row.get(c, np.nan) for c in columns] for row in table.values()], rows, names)
     if not hasattr(table, "columns"):
         raise CourseError("A matrix needs names.", do="Pass a table, or a mapping of row names to rows.")
     if not table.size:

@@ -50,7 +50,8 @@ class History:
         """The rows as a pandas table, an epoch a row."""
         import pandas as pd
 
-        return pd.DataFrame(self.rows, columns=list(self.rows[0]) if self.rows else ["epoch", "loss", "accuracy"])
+        names = list(self.rows[0]) if self.rows else ["epoch", "loss", "accuracy"]
+        return pd.DataFrame(self.rows, columns=pd.Index(names, dtype=object))  # a task may be called anything
 
     def then(self, later: History, phase: str) -> History:
         """This run and a later one as one; the later one's rows get a `phase`."""
