@@ -264,6 +264,7 @@ def test_two_hundred_stages_of_eight_hundred_texts(lab, explorer):
     plot(many).focus()
     for text in (f"{ODD} 🙂", "שלום עולם", ("long " * 60)[:299].strip() + "…"):
         plot(many).press("PageDown")
+        many.locator(".tlc-item", has_text=text[:100].strip()).wait_for()
         assert many.locator(".tlc-item").inner_text()[:290] == text[:290]
     assert (
         many.locator(".tlc-quiet").inner_text().startswith("long long")
