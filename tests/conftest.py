@@ -23,6 +23,15 @@ hypothesis.settings.register_profile("course", deadline=None, derandomize=True, 
 hypothesis.settings.load_profile("course")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def computes_on():
+    """On the processor, with the same bits everywhere; `test_on_a_gpu.py` compares a GPU with it."""
+    with pytest.MonkeyPatch.context() as patch:
+        if "TLCOURSE_DEVICE" not in os.environ:
+            patch.setenv("TLCOURSE_DEVICE", "cpu")
+        yield
+
+
 @pytest.fixture(scope="session")
 def repository() -> Path:
     return Path(__file__).resolve().parent.parent

@@ -161,6 +161,14 @@ def test_an_interrupt_while_keeping_leaves_everything_as_it_was(home, monkeypatc
     assert "computed once" in fit(model, data[:140], data[140:], epochs=2).keeping and len(kept(home)) == 2
 
 
+def test_half_a_file_goes_at_once_also_where_somebody_keeps_the_error(home, monkeypatch):
+    monkeypatch.setenv("TLCOURSE_FEATURES_MEMORY_MB", "0.001")
+    CALLS.clear()
+    with pytest.raises(KeyboardInterrupt) as error:  # its frames hold all that was being written
+        extract(net(Stopping(after=1)), images(40), "body", batch=10)
+    assert error.tb is not None and kept(home) == []
+
+
 def test_an_interrupt_at_the_validation_data_keeps_those_of_training(home):
     CALLS.clear()
     data = images(40)

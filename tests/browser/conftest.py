@@ -51,3 +51,8 @@ def lab(server, browser):
     from lab import Lab
 
     return Lab(browser, server)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def computes_on():
+    """Notebooks compute on what is there, as a learner's do."""

@@ -101,10 +101,10 @@ class PyramidDetector(nn.Module):
 
     Raises `UnknownName` for a stage or a kind that does not exist, `CourseError` for a stage that gives no map.
 
-    >>> from tlcourse import load
+    >>> from tlcourse import device, load
     >>> body = load("efficientnet-lite0", pretrained=False, size=64)
     >>> detector = PyramidDetector(body, ["stage3", "stage5"], size=64)
-    >>> sorted(detector.model([torch.zeros(3, 64, 64)])[0])
+    >>> sorted(detector.model([torch.zeros(3, 64, 64, device=device())])[0])
     ['boxes', 'labels', 'scores']
 
     Lin et al. 2017 (feature pyramids; RetinaNet), Tian et al. 2019 (FCOS); chapter 06-2.

@@ -183,12 +183,17 @@ def _run(model, chain, data, wanted, inputs, plan, weights, views, pooled, batch
     chunks = [(view, part) for view in range(views) for part in inputs.longest_first().split(batch)]
     # The stages too: a set_stages chain may hold modules that are not the model's own.
     everything = nn.ModuleList([model, *prefix.values()])
-    with seeded(seed, device), evaluating(everything), torch.no_grad():
-        for view, part in progress_bar(chunks, f"features at {wanted[-1]}", progress):
-            for piece, outputs in _through(engine, inputs, part, device):
-                for name, y in outputs.items():
-                    held = sum(room.bytes for room in rooms.values())
-                    rooms[name].put(average(y) if pooled else y, piece, view, held)
+    try:
+        with seeded(seed, device), evaluating(everything), torch.no_grad():
+            for view, part in progress_bar(chunks, f"features at {wanted[-1]}", progress):
+                for piece, outputs in _through(engine, inputs, part, device):
+                    for name, y in outputs.items():
+                        held = sum(room.bytes for room in rooms.values())
+                        rooms[name].put(average(y) if pooled else y, piece, view, held)
+    except BaseException:  # now: whoever keeps the error would keep half a file on the disk as well
+        for room in rooms.values():
+            room.drop()
+        raise
     return rooms, engine.note
 
 

@@ -61,7 +61,7 @@ class Features:
             )
 
     def __len__(self) -> int:
-        return len(self.y)
+        return len(self.x)
 
     def __getitem__(self, index) -> Features:
         chosen = torch.arange(len(self))[index].reshape(-1)

@@ -48,6 +48,12 @@ class Room:
             return self.tensors
         return {name: t.squeeze(1) if self._has_view(name) else t for name, t in self.tensors.items()}
 
+    def drop(self) -> None:
+        """Let go of what was put, and remove the file that it went to: nobody will finish it."""
+        self.tensors = {}
+        if self.part is not None:
+            self.part.drop()
+
     @property
     def kept(self) -> bool:
         """Whether the features are in their file already."""

@@ -75,7 +75,7 @@ class Part:
     """A file of features that is being filled: `finish` puts it under its key, whole or not at all.
 
     `tensors` are mapped from the file, so that more than the memory holds can be written. What is not finished is
-    removed with the object, or (after a kill) an hour later by whoever makes room.
+    removed by `drop`, else with the object, or (after a kill) an hour later by whoever makes room.
     """
 
     def __init__(self, key: str, work: Path, tensors: dict[str, torch.Tensor], offset: int):
@@ -128,6 +128,11 @@ class Part:
                 self.tensors = {name: f.get_tensor(name) for name in f.keys()}  # noqa: SIM118 (not a dict)
         _remove(self.work)
         return self.tensors
+
+    def drop(self) -> None:
+        """Remove what was written so far."""
+        self.tensors = {}
+        _remove(self.work)
 
 
 _NO_SUM = "0" * 64  # replaced by the checksum when all is written

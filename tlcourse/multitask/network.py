@@ -46,10 +46,10 @@ class MultiTask(nn.Sequential):
     Call it with model input; it returns a dict of task -> output `[n, ...]`.
     Raises `UnknownName` for a stage that does not exist, `CourseError` for heads that will not do.
 
-    >>> from tlcourse import load
+    >>> from tlcourse import device, load
     >>> body = load("efficientnet-lite0", classes=2, pretrained=False, size=32)
     >>> model = MultiTask(body, {"digit": 10, "box": 4})
-    >>> {task: tuple(output.shape) for task, output in model(torch.zeros(1, 3, 32, 32)).items()}
+    >>> {task: tuple(output.shape) for task, output in model(torch.zeros(1, 3, 32, 32, device=device())).items()}
     {'digit': (1, 10), 'box': (1, 4)}
 
     Caruana 1997 (hard parameter sharing); chapter 05.
