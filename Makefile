@@ -41,11 +41,11 @@ help: ## list what can be made
 	@echo "Options (PYTHON, LOCKED, TORCH_INDEX, PIP_ARGS, LAB_ARGS, BENCH_ARGS) are explained at the top of the Makefile."
 
 lab: $(LAB)
-	@$(TLCOURSE) fetch
+	@$(TLCOURSE) fetch --profile small
 	@$(TLCOURSE) lab $(LAB_ARGS)
 
 test: $(TEST)
-	@$(TLCOURSE) fetch
+	@$(TLCOURSE) fetch --profile small
 	@$(MAKE) --no-print-directory --keep-going lint unit browser nbval
 
 # The parts of `make test`, for whoever works on one of them.
@@ -74,7 +74,7 @@ notebooks: $(LAB)
 
 # Times mean something on a quiet machine only; the tables and figures of benchmarks/ are written anew.
 bench: $(BENCH)
-	@$(TLCOURSE) fetch
+	@$(TLCOURSE) fetch --profile small
 	$(PY) benchmarks/compare.py $(BENCH_ARGS)
 	$(PY) benchmarks/predicted.py
 	$(PY) benchmarks/roofline.py

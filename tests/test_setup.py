@@ -202,6 +202,14 @@ def test_make_passes_its_options_on(repository, tmp_path):
     assert "[test]" in make(copy, "-n", "test").stdout
 
 
+@pytest.mark.parametrize("target", ["lab", "test", "bench"])
+def test_make_asks_for_what_comes_with_pip_alone_in_either_profile(repository, target, monkeypatch):
+    monkeypatch.setenv("TLCOURSE_PROFILE", "full")  # as the README says for JupyterLab in the full profile
+    said = make(repository, "-n", target).stdout
+    fetches = re.findall(r"tlcourse fetch.*", said)
+    assert fetches and set(fetches) == {"tlcourse fetch --profile small"}  # gigabytes of hubs wait for a command
+
+
 def test_make_refuses_an_old_python_and_says_what_to_do(repository, tmp_path):
     shutil.copy(repository / "Makefile", tmp_path)
     (tmp_path / "pyproject.toml").touch()
