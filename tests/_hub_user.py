@@ -53,6 +53,7 @@ def use() -> dict:
 
     from tlcourse import load, load_dataset
     from tlcourse.answering.hub import load_reader
+    from tlcourse.datasets.hub_texts import sms_table
     from tlcourse.detection.hub import load_detector
     from tlcourse.models import Tokens
     from tlcourse.translation.hub import load_translator
@@ -75,6 +76,11 @@ def use() -> dict:
         told[name] = {"classes": list(data.classes), "sizes": [len(split) for split in data.splits]}
         told[name]["shape"] = list(data.train.x.shape[1:]) if data.kind == "image" else data.train.x[0]
     told["masks"] = torch.unique(data.train.masks).tolist()
+    os.environ["TLCOURSE_OFFLINE"] = "1"
+    told["offline"] = [
+        len(load_translator("hf:Helsinki-NLP/opus-mt-zh-en").translate(["it"], most=2)),
+        len(sms_table()),
+    ]
     return told
 
 

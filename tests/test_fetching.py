@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import sys
+import tarfile
 
 import _faults
 import pytest
 from test_assets import tiny_course, use
 
 from tlcourse import assets, cli, fetching
+from tlcourse.datasets import hub
 from tlcourse.errors import CourseError
+from tlcourse.fetching.hubs import LOADERS, is_here
 
 
 @pytest.fixture
@@ -102,16 +106,14 @@ def test_each_asset_of_a_hub_has_a_way_to_be_brought():
     from importlib import import_module
 
     for name, asset in assets.registry().items():
-        if asset.kind == "hub" and name in fetching.LOADERS:
-            module, _, function = fetching.LOADERS[name].partition(":")
+        if asset.kind == "hub" and name in LOADERS:
+            module, _, function = LOADERS[name].partition(":")
             assert callable(getattr(import_module(module), function))
         elif asset.kind == "hub":
             assert name.startswith(("torchvision:", "hf:"))
 
 
 def test_half_unpacked_data_are_never_taken_for_whole_ones(tmp_path, monkeypatch):
-    from tlcourse.datasets import hub
-
     monkeypatch.setenv("TLCOURSE_HOME", str(tmp_path))
     monkeypatch.setenv("TLCOURSE_PROFILE", "full")
     seen = []
@@ -130,6 +132,64 @@ def test_half_unpacked_data_are_never_taken_for_whole_ones(tmp_path, monkeypatch
     assert not hub.place("eurosat").exists()
     where = hub.kept("eurosat", lambda root: bring(root, False), ["images"])
     assert seen == [[], ["all.zip"]]  # the archive stayed, the half folder did not
-    assert sorted(path.name for path in where.rglob("*")) == ["1.jpg", "2.jpg", "images"]
+    assert sorted(path.name for path in (where / "images").iterdir()) == ["1.jpg", "2.jpg"]
     assert hub.kept("eurosat", None) == where and len(seen) == 2
     assert assets.clear() > 0 and not where.exists()
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda root: (root / "images" / "1.jpg").unlink(),
+        lambda root: (root / "images" / "1.jpg").write_bytes(b"half"),
+        lambda root: shutil.rmtree(root / "images"),
+        lambda root: (root / hub.LIST).write_text("[1"),
+    ],
+)
+def test_data_of_which_a_part_is_gone_are_not_here_and_are_fetched_again(tmp_path, monkeypatch, harm, capsys):
+    monkeypatch.setenv("TLCOURSE_HOME", str(tmp_path))
+    monkeypatch.setenv("TLCOURSE_PROFILE", "full")
+
+    def bring(root):
+        (root / "images").mkdir(exist_ok=True)
+        for name in ("1.jpg", "2.jpg"):
+            (root / "images" / name).write_bytes(b"an image")
+
+    asset = assets.registry()["eurosat"]
+    where = hub.kept("eurosat", bring)
+    assert is_here(asset)
+    harm(where)
+    assert not is_here(asset)
+    monkeypatch.setenv("TLCOURSE_OFFLINE", "1")
+    with pytest.raises(CourseError, match=r"is damaged: [\s\S]*TLCOURSE_OFFLINE forbids[\s\S]*network"):
+        hub.kept("eurosat", None)
+    monkeypatch.delenv("TLCOURSE_OFFLINE")
+
+    def lost(root):
+        raise OSError("no network")
+
+    with pytest.raises(CourseError, match="no network"):
+        hub.kept("eurosat", lost)
+    assert where.is_dir()  # what is left stays until there is something better
+    hub.kept("eurosat", bring)
+    assert is_here(asset) and len(list((where / "images").iterdir())) == 2
+    assert "damaged; it is fetched again" in capsys.readouterr().err
+
+
+def test_an_archive_cannot_write_outside_its_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("TLCOURSE_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("TLCOURSE_PROFILE", "full")
+    body, info = b"evil", tarfile.TarInfo("../../../../../evil.txt")
+    info.size = len(body)
+    with tarfile.open(tmp_path / "evil.tar", "w") as archive:
+        archive.addfile(info, io.BytesIO(body))
+
+    def bring(root):
+        with tarfile.open(tmp_path / "evil.tar") as archive:
+            archive.extractall(root)
+
+    before = tarfile.TarFile.__dict__.get("extraction_filter")
+    with pytest.raises(CourseError, match=r"outside the destination"):
+        hub.kept("pet-masks", bring)
+    assert not list(tmp_path.rglob("evil.txt")) and not (tmp_path.parent / "evil.txt").exists()
+    assert tarfile.TarFile.__dict__.get("extraction_filter") == before

@@ -66,8 +66,10 @@ def story(whole, tmp_path_factory):
         told["bad"] = user.run(*fetch, hub=url)
     with _hub.serving(whole) as url:
         told["good"] = user.run(*fetch[:4], *LOST, "pet-masks", f"hf:{_hub.BERT}", "--json", hub=url)
-    told["asked"] = list(whole.log)
-    told["use"] = user.run("use", TLCOURSE_PROFILE="full", TLCOURSE_OFFLINE="1")
+    told["asked"], quiet = list(whole.log), whole.copy()
+    with _hub.serving(quiet) as url:  # it is there, and nobody asks it
+        told["use"] = user.run("use", TLCOURSE_PROFILE="full", hub=url)
+    told["asked later"] = quiet.log
     return told
 
 
@@ -102,6 +104,7 @@ def test_the_same_command_goes_on_where_it_stopped(story):
 def test_afterwards_all_of_it_is_used_without_a_network(story):
     done = story["use"]
     assert done.returncode == 0, done.stderr
+    assert story["asked later"] == [] and "Retrying" not in done.stderr
     told = json.loads(done.stdout.splitlines()[-1])
     assert told["bert"] == [1, 2] and told["resnet50"] == 2
     for name in (_hub.EN_FR, _hub.ZH_EN):  # with safetensors, and without
@@ -114,4 +117,4 @@ def test_afterwards_all_of_it_is_used_without_a_network(story):
     assert told["medmnist"]["sizes"] == [18, 9, 9] and told["medmnist"]["shape"] == [3, 28, 28]
     assert told["eurosat"] == {"classes": ["AnnualCrop", "Forest", "River"], "sizes": [9, 3, 3], "shape": [3, 64, 64]}
     assert told["pet-masks"]["sizes"] == [6, 4, 4] and told["pet-masks"]["shape"] == [3, 32, 32]
-    assert told["masks"] == [0, 1, 2]
+    assert told["masks"] == [0, 1, 2] and told["offline"] == [1, 21]

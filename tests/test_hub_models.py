@@ -14,6 +14,7 @@ from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 
 from tlcourse import answering, changed, freeze, frozen, snapshot, stages
 from tlcourse.answering.hub import as_reader, load_reader
+from tlcourse.assets import hubs
 from tlcourse.assets.hubs import from_hub
 from tlcourse.chain.translators import Pair
 from tlcourse.datasets import TextQuestion, load_dataset
@@ -93,6 +94,8 @@ def test_a_translator_learns_a_pair_by_heart(translator):
         (lambda t: t.translate([""]), "empty"),
         (lambda t: t.translate(["open " * 80]), "the model reads 64"),
         (lambda t: t.translate(["open"], beam=0), "beam=0"),
+        (lambda t: t.translate(["open"], beam=10_000), "beam=10000"),
+        (lambda t: (t.model.lm_head.weight.data.fill_(torch.nan), t.translate(["open"])), "NaN or infinite"),
         (lambda t: t.fit(["open"], []), "There are no texts"),
         (lambda t: t.fit(["open"], ["a", "b"]), "1 sources and 2 translations"),
         (lambda t: (freeze(t.model, "*"), t.fit(["open"], ["a"])), "Nothing trains"),
@@ -265,14 +268,56 @@ def test_a_new_head_replaces_the_old_one():
         (lambda d: d.fit(IMAGES, None), "boxes of images are needed"),
         (lambda d: d.fit(IMAGES, BOXES[:1]), "boxes of 1"),
         (lambda d: d.fit(IMAGES, torch.full((2, 1, 4), float("nan"))), "No image has an object"),
+        (lambda d: d.find(torch.zeros(1, 4, 8, 8, dtype=torch.uint8)), "images in uint8"),
+        (lambda d: d.find(torch.zeros(1, 3, 0, 8, dtype=torch.uint8)), "images in uint8"),
+        (lambda d: d.find(torch.zeros(1, 3, 2, 4000, dtype=torch.uint8)), "too long and thin"),
+        (lambda d: d.find(IMAGES, of=5), "no class of this detector called '5'"),
         (lambda d: HubDetector(d.model, ["", "a", "b"]).fit(IMAGES, BOXES), "has 2 classes"),
         (lambda d: load_detector("torchvision:fasterrcnn_resnet50"), "Did you mean"),
-        (lambda d: load_detector(classes=["a", "a"], pretrained=False), "name"),
+        (lambda d: load_detector(classes=["a", "a"], pretrained=False), "name of one class"),
+        (lambda d: load_detector(classes=["a", "b"], pretrained=False), "name of one class"),
+        (lambda d: load_detector(classes=[None], pretrained=False), "name of one class"),
+        (lambda d: load_detector(classes=5, pretrained=False), "name of one class"),
     ],
 )
 def test_what_a_detector_cannot_do(detector, wrong, what):
     with pytest.raises(CourseError, match=what):
         wrong(detector)
+
+
+MASKS = torch.zeros(2, 64, 64, dtype=torch.int64)
+MASKS[:, 8:30, 8:30] = 1
+
+
+@pytest.mark.parametrize(
+    ("boxes", "masks", "what"),
+    [
+        (None, MASKS[:, :32, :32], r"shape \[64, 64\], and its mask \[32, 32\]"),
+        (None, MASKS[:1], "2 images, and masks of 1"),
+        (None, MASKS.float(), "whole numbers"),
+        (None, torch.where(MASKS > 0, MASKS, -1), "holds -1"),
+        (BOXES, MASKS, "Leave out boxes="),
+    ],
+)
+def test_masks_that_are_not_those_of_the_images(boxes, masks, what):
+    with pytest.raises(CourseError, match=what):
+        HubDetector(small("MaskRCNN"), ["", "coin"]).fit(IMAGES, boxes, masks=masks, epochs=1, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("kind", "spoil"),
+    [
+        ("FCOS", lambda m: m.head.classification_head.cls_logits.bias),
+        ("FasterRCNN", lambda m: m.roi_heads.box_predictor.cls_score.bias),
+        ("FasterRCNN", lambda m: m.backbone.body.conv1.weight),
+    ],
+)
+def test_a_detector_with_spoilt_weights_says_so_instead_of_finding_nothing(kind, spoil):
+    detector = HubDetector(small(kind), ["", "face"])
+    spoil(detector.model).data.fill_(torch.nan)
+    with pytest.raises(CourseError, match=r"NaN or infinite[\s\S]*smaller lr"):
+        detector.find(IMAGES[:1])
+    assert not any(module._forward_hooks for module in detector.model.modules())
 
 
 # --- hubs
@@ -304,6 +349,51 @@ def test_a_package_that_is_missing_is_named_with_what_to_type():
 
     with pytest.raises(CourseError, match=r"no_such_package[\s\S]*lab,full"):
         from_hub("sms-spam", make)
+
+
+def test_a_copy_on_this_machine_is_used_without_a_network_and_named_where_it_is_damaged(tmp_path, monkeypatch):
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    asked = []
+
+    def make(fails):
+        asked.append("cache" if constants.HF_HUB_OFFLINE else "hub")
+        if fails:
+            raise ValueError("Half a file. Re-running with weights_only=False would load it.")
+        return 1
+
+    assert from_hub("hf:x", lambda: make(False)) == 1 and asked == ["hub"]
+    assert from_hub("hf:x", lambda: make(False), copy=lambda: tmp_path) == 1 and asked[1:] == ["cache"]
+    with pytest.raises(CourseError, match="is on this machine") as told:
+        from_hub("hf:x", lambda: make(True), copy=lambda: tmp_path)
+    assert asked[2:] == ["cache", "hub"] and not constants.HF_HUB_OFFLINE  # perhaps a part had never arrived
+    assert f"remove {str(tmp_path)!r}" in str(told.value)
+    assert "Half a file." in str(told.value) and "weights_only" not in str(told.value)
+
+
+def test_a_download_that_stops_answering_ends_in_words(monkeypatch):
+    import socket
+    import urllib.request
+
+    monkeypatch.setattr(hubs, "PATIENCE", 0.1)
+    before = socket.getdefaulttimeout()
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes the call, and says nothing
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(CourseError, match=r"could not be loaded[\s\S]*timed out[\s\S]*the network"):
+            from_hub("eurosat", lambda: urllib.request.urlopen(address))
+    assert socket.getdefaulttimeout() == before
+
+
+def test_a_full_disk_is_named_as_such():
+    def make():
+        try:
+            raise OSError(28, "No space left on device", "/")
+        except OSError as error:
+            raise ValueError("The download failed.") from error
+
+    with pytest.raises(CourseError, match=r"disk became full[\s\S]*Why:  / has .* free[\s\S]*HF_HOME"):
+        from_hub("hf:x", make)
 
 
 def test_a_file_with_code_in_torchs_cache_is_not_run(monkeypatch, tmp_path):

@@ -15,7 +15,7 @@ from tlcourse.assets.hubs import check_profile
 from tlcourse.chain import stages
 from tlcourse.errors import CourseError
 from tlcourse.models import Tokens
-from tlcourse.models.hubs import task_model
+from tlcourse.models.huggingface import task_model
 
 LONGEST_ANSWER = 30  # tokens; SQuAD's answers are longer than those of chapter 07-3
 FAMILIES = ("distilbert", "roberta")
@@ -62,18 +62,13 @@ def load_reader(
     """
     name = str(name).removeprefix("hf:")
     check_profile(f"hf:{name}")
-    model, tokenizer = task_model(name, "AutoModelForQuestionAnswering")
+    model, tokenizer = task_model(name, "AutoModelForQuestionAnswering", _checked)
     return as_reader(model.to(hardware.device()).eval(), tokenizer, at, train)
 
 
 def as_reader(model: nn.Module, tokenizer, at: str | None = None, train: Sequence[str] = ()) -> SpanReader:
     """A question answering model with its tokenizer as a `SpanReader`; see `load_reader`."""
-    family = model.config.model_type
-    if family not in FAMILIES:
-        raise CourseError(
-            f"A {family} model reads pairs in another way than the course's chain.",
-            do='Take a DistilBERT or RoBERTa model, e.g. "hf:distilbert/distilbert-base-cased-distilled-squad".',
-        )
+    family = _checked(model.config)
     chain = dict(stages(model).named_children())
     model.tokenizer = tokenizer
     at = at or [name for name in chain if name.startswith("layer")][-1]
@@ -81,3 +76,13 @@ def as_reader(model: nn.Module, tokenizer, at: str | None = None, train: Sequenc
     most = model.config.max_position_embeddings - (2 if family == "roberta" else 0)
     reader.transform, reader.longest = PairTransform(tokenizer, max_length=min(most, 512)), LONGEST_ANSWER
     return reader.eval()
+
+
+def _checked(config) -> str:
+    family = config.model_type
+    if family not in FAMILIES:
+        raise CourseError(
+            f"A {family} model reads pairs in another way than the course's chain.",
+            do='Take a DistilBERT or RoBERTa model, e.g. "hf:distilbert/distilbert-base-cased-distilled-squad".',
+        )
+    return family

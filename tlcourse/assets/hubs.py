@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import re
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TypeVar
 
 from tlcourse import settings
+from tlcourse.assets import store
+from tlcourse.assets.catalogue import megabytes
 from tlcourse.errors import CourseError
 
 Made = TypeVar("Made")
+PATIENCE = 60.0  # seconds without an answer, after which a download is given up
+UNSAFE = "weights_only|trust_remote_code|allow_pickle"  # words of advice that the course does not pass on
 
 
 def check_profile(name: str, do: str = "") -> None:
@@ -28,15 +35,21 @@ def check_profile(name: str, do: str = "") -> None:
         )
 
 
-def from_hub(name: str, make: Callable[[], Made]) -> Made:
+def from_hub(name: str, make: Callable[[], Made], copy: Callable[[], Path | None] = lambda: None) -> Made:
     """What `make()` returns; whatever a hub's library raises becomes words.
+
+    Arguments:
+        name: of what is to come.
+        make: lets the library load it.
+        copy: where the library's whole copy lies on this machine, or None. What lies there is read without asking a
+            network; the hub is asked only where that fails, and then the copy is named as what may be damaged.
 
     >>> from_hub("torchvision:resnet50", lambda: 1)
     1
     """
     try:
-        with _offline_if_told():
-            return make()
+        with _answering_in(PATIENCE):
+            return _local_first(make, copy)
     except CourseError:
         raise
     except ImportError as error:
@@ -46,40 +59,99 @@ def from_hub(name: str, make: Callable[[], Made]) -> Made:
             do='Install what the full profile uses, in the clone: python -m pip install --editable ".[lab,full]".',
         ) from error
     except Exception as error:  # no network, a name the hub refuses, a broken file: each library has errors of its own
-        do = "Check the name and the network, or load it once where there is a network: its hub keeps a local copy."
-        if settings.offline():
-            do = "TLCOURSE_OFFLINE is set: unset it and run `tlcourse fetch --profile full` where there is a network."
-        raise CourseError(f"{name!r} could not be loaded from its hub.", why=_why(error), do=do) from error
+        raise _in_words(name, error, copy()) from error
+
+
+def _local_first(make: Callable[[], Made], copy: Callable[[], Path | None]) -> Made:
+    if settings.offline() or not copy():
+        with _offline(settings.offline()):
+            return make()
+    try:
+        with _offline(True):
+            return make()
+    except (CourseError, ImportError):
+        raise
+    except Exception:  # perhaps a part of it never arrived
+        with _offline(False):
+            return make()
+
+
+def _in_words(name: str, error: Exception, copy: Path | None) -> CourseError:
+    full = next((one for one in _chain(error) if isinstance(one, OSError) and one.errno in store.FULL), None)
+    if full is not None:
+        where = Path(full.filename) if isinstance(full.filename, str) else copy or settings.home()
+        return CourseError(
+            f"The disk became full while {name!r} was fetched.",
+            why=f"{where} has {megabytes(store.free(where))} free. ({first_line(full)})",
+            do="Free some space, or name folders on another disk before you start: HF_HOME, TORCH_HOME, KERAS_HOME and "
+            "TLCOURSE_HOME.",
+        )
+    if copy is not None:
+        return CourseError(
+            f"{name!r} is on this machine, and could not be loaded.",
+            why=_why(error),
+            do=f"A file of it seems to be damaged: remove {str(copy)!r}, and load it again where there is a network.",
+        )
+    do = "Check the name and the network, or load it once where there is a network: its hub keeps a local copy."
+    if settings.offline():
+        do = "TLCOURSE_OFFLINE is set: unset it and run `tlcourse fetch --profile full` where there is a network."
+    return CourseError(f"{name!r} could not be loaded from its hub.", why=_why(error), do=do)
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    """An error and those behind it, the first of all last."""
+    found = [error]
+    while (behind := found[-1].__cause__ or found[-1].__context__) and behind not in found:
+        found.append(behind)
+    return found
 
 
 def _why(error: BaseException) -> str:
     """What an error says, and what the first of those behind it said: a library often hides a lost connection."""
-    first = error
-    while first.__cause__ or first.__context__:
-        first = first.__cause__ or first.__context__
-    said, began = first_line(error), first_line(first)
+    said, began = first_line(error), first_line(_chain(error)[-1])
     return said if began in said else f"{said} (It began with: {began})"
 
 
 @contextmanager
-def _offline_if_told() -> Iterator[None]:
-    """TLCOURSE_OFFLINE is HF_HUB_OFFLINE too; it can be set after those libraries have been imported."""
-    if not settings.offline():
+def _answering_in(seconds: float) -> Iterator[None]:
+    """Connections made meanwhile give up when nothing arrives for so long; by itself urllib waits for ever."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+@contextmanager
+def _offline(told: bool) -> Iterator[None]:
+    """As HF_HUB_OFFLINE does, which those libraries read once: when they are imported."""
+    if not told:
         yield
         return
     from huggingface_hub import constants
 
-    modules = [constants, *([sys.modules["datasets.config"]] if "datasets.config" in sys.modules else [])]
-    before = [module.HF_HUB_OFFLINE for module in modules]
-    for module in modules:
-        module.HF_HUB_OFFLINE = True
+    def tell(value: bool) -> None:
+        for module in (constants, sys.modules.get("datasets.config")):  # the second may be imported meanwhile
+            if module is not None:
+                module.HF_HUB_OFFLINE = value
+
+    before = constants.HF_HUB_OFFLINE
+    tell(True)
     try:
         yield
     finally:
-        for module, value in zip(modules, before, strict=True):
-            module.HF_HUB_OFFLINE = value
+        tell(before)
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of what an error says, cut off where it is long; its class where it says nothing."""
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
+    """The first line of what an error says, cut off where it is long; its class where it says nothing.
+
+    Advice to load what may hold code is left out.
+
+    >>> first_line(ValueError("The file is broken. Pass weights_only=False to load it. See there."))
+    'The file is broken. See there.'
+    """
+    line = next(iter(str(error).strip().splitlines()), "")
+    said = " ".join(part for part in re.split(r"(?<=[.!?]) ", line) if not re.search(UNSAFE, part))
+    return said[:200] or type(error).__name__

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -29,11 +30,16 @@ def eurosat() -> Dataset:
     """Satellite images of 64x64 pixels, of ten kinds of land."""
     from torchvision.datasets import EuroSAT
 
-    found = from_hub("eurosat", lambda: EuroSAT(eurosat_folder()))
+    root = eurosat_folder()
+    found = _read("eurosat", root, lambda: EuroSAT(root))
     y = torch.tensor(found.targets)
     x = torch.empty(len(y), 3, 64, 64, dtype=torch.uint8)
-    for i, (path, _) in enumerate(found.samples):
-        x[i] = from_hub("eurosat", lambda path=path: _pixels(found.loader(path), 64))
+
+    def read():
+        for i, (path, _) in enumerate(found.samples):
+            x[i] = _pixels(found.loader(path), 64)
+
+    _read("eurosat", root, read)
     ids = [Path(path).stem for path, _ in found.samples]
     return _dataset(
         "eurosat", "satellite images of ten kinds of land, colour, 64x64 pixels", x, y, tuple(found.classes), ids,
@@ -65,10 +71,10 @@ def pet_masks(size: int = 128) -> Dataset:
             x[i], y[i], masks[i] = _pixels(image, size), number, _pixels(mask, size, nearest=True)[0] - 1
         return x, y, masks, [path.stem for path in found._images], tuple(found.classes)
 
-    x, y, masks, ids, classes = from_hub("pet-masks", lambda: read("trainval"))
+    x, y, masks, ids, classes = _read("pet-masks", root, lambda: read("trainval"))
     train, *fifth = partition(y.tolist(), range(len(y)), (0.8, 0.1, 0.1))
     valid = np.sort(np.concatenate(fifth))
-    rest = from_hub("pet-masks", lambda: read("test"))
+    rest = _read("pet-masks", root, lambda: read("test"))
 
     def split(name, where):
         return Split(name, "image", x[where], y[where], classes, tuple(ids[i] for i in where), masks=masks[where])
@@ -105,7 +111,7 @@ def medmnist(which: str = "pathmnist", size: int = 28) -> Dataset:
     made = from_hub("medmnist", lambda: _medmnist_class(which))
     root, splits = medmnist_folder(which, size), []
     for name, theirs in (("train", "train"), ("valid", "val"), ("test", "test")):
-        part = from_hub("medmnist", lambda theirs=theirs: made(theirs, root=str(root), size=size))
+        part = _read("medmnist", root, lambda theirs=theirs: made(theirs, root=str(root), size=size))
         pixels = part.imgs[..., None] if part.imgs.ndim == 3 else part.imgs
         x = torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))
         y = torch.from_numpy(part.labels.astype(np.int64)).flatten()
@@ -125,6 +131,11 @@ def _medmnist_class(which: str):
     if which not in known:
         raise UnknownName("set of MedMNIST with one label an image", which, known)
     return getattr(dataset, INFO[which]["python_class"])
+
+
+def _read(name: str, root: Path, make: Callable):
+    """What `make()` reads from a kept folder; if it cannot, the folder is named."""
+    return from_hub(name, make, copy=lambda: root)
 
 
 def _pixels(image, size: int, nearest: bool = False) -> torch.Tensor:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import torch
 
 from tlcourse import assets
@@ -23,7 +26,16 @@ def sms_table():
 
         return load_dataset(REPOSITORY, split="train")
 
-    return from_hub("sms-spam", read)
+    return from_hub("sms-spam", read, copy=kept_copy)
+
+
+def kept_copy() -> Path | None:
+    """The folder in which the package datasets keeps the table, or None where it is not on this machine."""
+    from huggingface_hub import constants
+
+    cache = os.environ.get("HF_DATASETS_CACHE") or Path(constants.HF_HOME, "datasets")
+    folder = Path(cache, REPOSITORY.replace("/", "___"))
+    return folder if folder.is_dir() else None
 
 
 def sms_spam() -> Dataset:

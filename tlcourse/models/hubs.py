@@ -1,15 +1,24 @@
-"""Models of the hubs: torchvision's, timm's and Hugging Face's, each fetched and kept by its own library."""
+"""Models of torchvision's hub and timm's, each fetched and kept by its own library."""
 
 from __future__ import annotations
 
 import os
 
-from tlcourse import settings
+from tlcourse import assets, settings
 from tlcourse.assets.hubs import first_line, from_hub
 from tlcourse.errors import CourseError, UnknownName
-from tlcourse.models.making import image_transform, make_card, replace_last_linear, text_model
+from tlcourse.models.making import image_transform, make_card, replace_last_linear
 
 HUBS = ("torchvision:", "timm:", "hf:")
+
+
+def kept_file(weights) -> str:
+    """Where torch keeps, or will keep, the file of torchvision's `weights`."""
+    from urllib.parse import urlparse
+
+    from torch import hub
+
+    return os.path.join(hub.get_dir(), "checkpoints", os.path.basename(urlparse(weights.url).path))
 
 
 def kept_weights(weights):
@@ -18,11 +27,7 @@ def kept_weights(weights):
     Its file name holds the beginning of its SHA-256, which is compared when it is downloaded. torchvision itself opens
     the file without asking whether it holds code; so it is opened here first, in a way that refuses code.
     """
-    from urllib.parse import urlparse
-
-    from torch import hub
-
-    file = os.path.join(hub.get_dir(), "checkpoints", os.path.basename(urlparse(weights.url).path))
+    file = kept_file(weights)
     if settings.offline() and not os.path.exists(file):
         raise OSError(f"{os.path.basename(file)} is not in torch's cache.")
     before = os.path.exists(file)
@@ -37,46 +42,6 @@ def kept_weights(weights):
             do=f"Remove {file!r} and load it again.",
         ) from error
     return weights
-
-
-def task_model(name: str, kind: str):
-    """A Hugging Face model with the head that it was published with, and its tokenizer.
-
-    Arguments:
-        name: of a repository, without `"hf:"`.
-        kind: a class of transformers, e.g. `"AutoModelForQuestionAnswering"`.
-
-    Weights are read from safetensors if the repository has them, else from a file in which only tensors are accepted.
-    """
-    import transformers
-
-    safe = _safe()
-
-    def make():
-        config = transformers.AutoConfig.from_pretrained(name, **safe)
-        tokenizer = transformers.AutoTokenizer.from_pretrained(name, **safe)
-        model = getattr(transformers, kind).from_pretrained(
-            name, config=config, use_safetensors=_has_safetensors(name), weights_only=True, **safe
-        )
-        return model, tokenizer
-
-    return from_hub(f"hf:{name}", make)
-
-
-def _safe() -> dict[str, bool]:
-    # else transformers asks the hub to convert what is not in safetensors, in a thread of its own, even while offline
-    os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")
-    return {"trust_remote_code": False, "local_files_only": settings.offline()}
-
-
-def _has_safetensors(name: str) -> bool:
-    from huggingface_hub import constants, file_exists, try_to_load_from_cache
-
-    if isinstance(try_to_load_from_cache(name, "model.safetensors"), str):
-        return True
-    if settings.offline() or constants.HF_HUB_OFFLINE:
-        return False
-    return file_exists(name, "model.safetensors")
 
 
 def timm_model(name, count, pretrained, size):
@@ -119,23 +84,20 @@ def torchvision_model(name, count, pretrained, size):
         "std": made.std,
     }
     model.card = make_card(
-        f"torchvision:{name}", f"torchvision's {name}", pretrained,
-        str(weights) if pretrained else "nothing", model, source=weights.meta.get("recipe", "torchvision"),
+        f"torchvision:{name}", f"torchvision's {name}", pretrained, str(weights) if pretrained else "nothing", model,
+        assets.registry().get(f"torchvision:{name}"), weights.meta.get("recipe", "torchvision"),
     )  # fmt: skip
     model.transform = image_transform(config, size)
     return model
 
 
-def text_encoder(name, count, pretrained, size):
-    from transformers import AutoConfig, AutoModel, AutoTokenizer
+def fetch_torchvision(name: str) -> None:
+    """Let torchvision fetch the weights that `load` and `load_detector` use.
 
-    safe = _safe()
+    Arguments:
+        name: with `"torchvision:"`.
+    """
+    import torchvision
 
-    def make():
-        tokenizer = AutoTokenizer.from_pretrained(name, **safe)
-        if pretrained:
-            return AutoModel.from_pretrained(name, use_safetensors=True, **safe), tokenizer
-        return AutoModel.from_config(AutoConfig.from_pretrained(name, **safe)), tokenizer
-
-    encoder, tokenizer = from_hub(f"hf:{name}", make)
-    return text_model(f"hf:{name}", encoder, tokenizer, count, pretrained, "see its page")
+    short = name.removeprefix("torchvision:")
+    from_hub(name, lambda: kept_weights(torchvision.models.get_model_weights(short).DEFAULT))

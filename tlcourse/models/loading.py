@@ -13,7 +13,7 @@ from torch import nn
 from tlcourse import assets, hardware
 from tlcourse.assets.hubs import check_profile
 from tlcourse.errors import CourseError, UnknownName
-from tlcourse.models import hubs, saved
+from tlcourse.models import hubs, huggingface, saved
 from tlcourse.models.making import image_transform, make_card, text_model, usual_momentum
 
 MODELS = ("efficientnet-lite0", "minilm")
@@ -102,7 +102,9 @@ def _maker(name: str):
         return _efficientnet_lite0
     if name == "minilm":
         return _minilm
-    for prefix, make in zip(hubs.HUBS, (hubs.torchvision_model, hubs.timm_model, hubs.text_encoder), strict=True):
+    for prefix, make in zip(
+        hubs.HUBS, (hubs.torchvision_model, hubs.timm_model, huggingface.text_encoder), strict=True
+    ):
         if isinstance(name, str) and name.startswith(prefix):
             return partial(make, name.removeprefix(prefix))
     raise UnknownName(

@@ -18,11 +18,11 @@ def usual_momentum(model: nn.Module) -> None:
             module.momentum = 0.1
 
 
-def text_model(name, encoder, tokenizer, count, pretrained, data, asset=None):
+def text_model(name, encoder, tokenizer, count, pretrained, data, asset=None, source=""):
     model = TextClassifier(encoder, count)
     model.tokenizer, model.transform = tokenizer, TextTransform(tokenizer)
     title = asset.title if asset else f"{encoder.config.model_type} encoder"
-    model.card = make_card(name, title, pretrained, data if pretrained else "nothing", model, asset)
+    model.card = make_card(name, title, pretrained, data if pretrained else "nothing", model, asset, source)
     return model
 
 

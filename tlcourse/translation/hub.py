@@ -13,14 +13,15 @@ from tlcourse.assets.hubs import check_profile
 from tlcourse.chain import stages
 from tlcourse.chain.translators import Pair
 from tlcourse.errors import CourseError, whole_number
+from tlcourse.features.finite import finite_outputs
 from tlcourse.features.modes import evaluating, model_device
-from tlcourse.models.hubs import task_model
+from tlcourse.models.huggingface import task_model
 from tlcourse.training.history import History
 from tlcourse.training.own_loss import fit_losses
 from tlcourse.translation.subwords import checked_texts
 
 NOT_ASKED = -100  # what cross_entropy leaves out
-AT_ONCE = 32
+AT_ONCE = WIDEST = 32
 
 
 class HubTranslator:
@@ -44,14 +45,20 @@ class HubTranslator:
 
         Arguments:
             texts: strings, none empty, each of at most `.longest` pieces.
-            beam: how many beginnings are kept; 1 is greedy.
+            beam: how many beginnings are kept, 1 to 32; 1 is greedy.
             most: pieces that a translation may have; longer ones are cut off.
         """
         whole_number("beam", beam), whole_number("most", most)
+        if beam > WIDEST:
+            raise CourseError(
+                f"{beam=} will not do.",
+                why="Each beginning takes the time and memory of a text more, and many make translations no better.",
+                do=f"Choose a whole number from 1 to {WIDEST}; 4 is usual.",
+            )
         texts, made = checked_texts(texts, blank=False), []
         ids = [self._pieces(texts[i : i + AT_ONCE]) for i in range(0, len(texts), AT_ONCE)]
         most = min(most, self.longest - 1)
-        with evaluating(self.model), torch.no_grad():
+        with evaluating(self.model), finite_outputs([self.model.lm_head]), torch.no_grad():
             for x, mask in ids:
                 said = self.model.generate(input_ids=x, attention_mask=mask, num_beams=beam, max_new_tokens=most)
                 made += self.tokenizer.batch_decode(said, skip_special_tokens=True)
@@ -122,10 +129,13 @@ def load_translator(name: str = "hf:Helsinki-NLP/opus-mt-en-fr") -> HubTranslato
     """
     name = str(name).removeprefix("hf:")
     check_profile(f"hf:{name}")
-    model, tokenizer = task_model(name, "AutoModelForSeq2SeqLM")
-    if type(model).__name__ != "MarianMTModel":
+    model, tokenizer = task_model(name, "AutoModelForSeq2SeqLM", _checked)
+    return HubTranslator(model.to(hardware.device()), tokenizer)
+
+
+def _checked(config) -> None:
+    if config.model_type != "marian":
         raise CourseError(
-            f"{name!r} is a {type(model).__name__}; the course knows how Marian models translate.",
+            f"This is a {config.model_type} model; the course knows how Marian models translate.",
             do='Take one of the opus-mt models, e.g. "hf:Helsinki-NLP/opus-mt-en-fr".',
         )
-    return HubTranslator(model.to(hardware.device()), tokenizer)

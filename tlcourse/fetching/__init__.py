@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import redirect_stdout
-from importlib import import_module
-from pathlib import Path
 
 from tlcourse import assets
 from tlcourse.assets.catalogue import Asset, choose, megabytes
 from tlcourse.errors import CourseError
+from tlcourse.fetching.hubs import bring, is_here
 
 ASK_FROM = 1_000_000_000  # bytes
 
@@ -105,78 +103,3 @@ def fetch_full(
         done.append(assets.Fetched(asset.name, "already here" if there else "fetched", size, seconds, ""))
         tell(f"{asset.name}: {done[-1].action}")
     return done, failed
-
-
-LOADERS = {
-    "keras:resnet50": "tlcourse.fetching:_keras",
-    "hf:Helsinki-NLP/opus-mt-en-fr": "tlcourse.translation.hub:load_translator",
-    "hf:Helsinki-NLP/opus-mt-zh-en": "tlcourse.translation.hub:load_translator",
-    "hf:distilbert/distilbert-base-cased-distilled-squad": "tlcourse.answering.hub:load_reader",
-    "sms-spam": "tlcourse.datasets.hub_texts:sms_table",
-    "medmnist": "tlcourse.datasets.hub_images:medmnist_folder",
-    "eurosat": "tlcourse.datasets.hub_images:eurosat_folder",
-    "pet-masks": "tlcourse.datasets.hub_images:pets_folder",
-}
-"""Name of an asset -> module and function that lets its library fetch it; other models are fetched as `load` does."""
-
-
-def bring(asset: Asset) -> None:
-    """Let the library that knows an asset's hub fetch it, by the function that uses it afterwards."""
-    if asset.name in LOADERS:
-        module, _, function = LOADERS[asset.name].partition(":")
-        make = getattr(import_module(module), function)
-        make(asset.name) if ":" in asset.name else make()
-    elif asset.name.startswith("torchvision:"):
-        _torchvision(asset.name)
-    else:
-        import_module("tlcourse.models").load(asset.name)
-
-
-def is_here(asset: Asset) -> bool:
-    """Whether an asset seems to be on this machine; of a hub's, the file's name is all that is looked at."""
-    if asset.kind != "hub":
-        return assets.state(asset.name) in ("installed", "cached")
-    kind, _, rest = asset.name.rpartition(":")
-    if kind == "torchvision":
-        from torch import hub
-
-        return Path(hub.get_dir(), "checkpoints", asset.version).is_file()
-    if kind == "keras":
-        return Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras", "models", asset.version).is_file()
-    if asset.package in ("transformers", "datasets"):
-        from huggingface_hub import constants, try_to_load_from_cache
-
-        if kind == "hf":
-            files = ("model.safetensors", "pytorch_model.bin")
-            return any(isinstance(try_to_load_from_cache(rest, file), str) for file in files)
-        cache = os.environ.get("HF_DATASETS_CACHE") or Path(constants.HF_HOME, "datasets")
-        return Path(cache, asset.version.replace("/", "___")).is_dir()
-    from tlcourse.datasets.hub import place
-
-    return place(asset.name, "pathmnist-28" if asset.name == "medmnist" else "hub").is_dir()
-
-
-def _torchvision(name: str) -> None:
-    import torchvision
-
-    from tlcourse.assets.hubs import from_hub
-    from tlcourse.models.hubs import kept_weights
-
-    short = name.removeprefix("torchvision:")
-    from_hub(name, lambda: kept_weights(torchvision.models.get_model_weights(short).DEFAULT))
-
-
-def _keras(name: str) -> None:
-    from tlcourse import settings
-    from tlcourse.assets.hubs import from_hub
-
-    if settings.offline() and not is_here(assets.registry()[name]):
-        raise CourseError(f"{name} is not on this machine, and TLCOURSE_OFFLINE forbids downloads.", do="Unset it.")
-    os.environ.setdefault("KERAS_BACKEND", "torch")
-
-    def make():
-        import keras
-
-        return keras.applications.ResNet50(weights="imagenet", include_top=False, input_shape=(64, 64, 3))
-
-    from_hub(name, make)
