@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 
 import torch
@@ -11,8 +11,10 @@ from torch import nn
 from tlcourse import hardware
 from tlcourse.assets.hubs import check_profile, from_hub
 from tlcourse.detection.head import Found
+from tlcourse.detection.hub_inputs import check_resized, of_masks, scaled
 from tlcourse.detection.inputs import as_boxes
 from tlcourse.errors import CourseError, UnknownName, real_number, whole_number
+from tlcourse.features.finite import finite_outputs
 from tlcourse.features.modes import evaluating, model_device, seeded
 from tlcourse.models.hubs import kept_weights
 from tlcourse.training.history import History
@@ -87,7 +89,7 @@ class HubDetector:
                 f"This detector has {len(self.classes)} classes; boxes alone do not say which of them each one is.",
                 do='Load it with a head for your own class: load_detector(name, classes=["face"]).',
             )
-        pixels = _scaled(images, torch.device("cpu"))
+        pixels = self._images(images, torch.device("cpu"))
         targets = self._targets(pixels, boxes, masks)
         if not any(len(target["boxes"]) for target in targets):
             raise CourseError("No image has an object.", do="Add images with at least one.")
@@ -105,16 +107,26 @@ class HubDetector:
     def _answers(self, images, of, least) -> list[dict[str, torch.Tensor]]:
         wanted = self._numbers(of)
         least, device, answers = real_number("least", least), model_device(self.model), []
-        with evaluating(self.model), torch.no_grad():
-            for image in _scaled(images, device):  # one by one: each may have a size of its own
+        with evaluating(self.model), finite_outputs(self._speaking()), torch.no_grad():
+            for image in self._images(images, device):  # one by one: each may have a size of its own
                 (said,) = self.model([image])
                 chosen = torch.isin(said["labels"], wanted.to(device)) & (said["scores"] >= least)
                 answers.append({name: part[chosen].cpu() for name, part in said.items()})
         return answers
 
+    def _images(self, images, device: torch.device) -> list[torch.Tensor]:
+        made, resize = scaled(images, device), self.model.transform
+        check_resized(made, min(resize.min_size), resize.max_size)
+        return made
+
+    def _speaking(self) -> list[nn.Module]:
+        """The parts whose outputs become boxes, scores and masks."""
+        names = {"backbone", "head", "rpn.head", "roi_heads.box_predictor", "roi_heads.mask_predictor"}
+        return [module for name, module in self.model.named_modules() if name in names]
+
     def _numbers(self, of) -> torch.Tensor:
-        names = self.classes if of is None else [of] if isinstance(of, str) else list(of)
-        for name in names:
+        names = self.classes if of is None else [of] if isinstance(of, str) or not isinstance(of, Iterable) else of
+        for name in (names := list(names)):
             if name not in self.classes:
                 raise UnknownName("class of this detector", name, self.classes)
         return torch.tensor([i for i, name in enumerate(self.names) if name and name in names])
@@ -129,7 +141,11 @@ class HubDetector:
     def _targets(self, pixels, boxes, masks) -> list[dict[str, torch.Tensor]]:
         if masks is not None:
             self._needs_masks()
-            return _of_masks(masks, pixels)
+            if boxes is not None:
+                raise CourseError(
+                    "There are boxes and masks; a Mask R-CNN takes each box from its mask.", do="Leave out boxes=."
+                )
+            return of_masks(masks, pixels)
         if type(self.model).__name__ == "MaskRCNN":
             raise CourseError("A Mask R-CNN learns from masks.", do="Pass masks=split.masks.")
         boxes = as_boxes(boxes, len(pixels), *pixels[0].shape[-2:])
@@ -167,9 +183,7 @@ def load_detector(
     short = str(name).removeprefix("torchvision:")
     if short not in DETECTORS:
         raise UnknownName("detector", name, [f"torchvision:{known}" for known in DETECTORS])
-    own = None if classes is None else ["", *map(str, [classes] if isinstance(classes, str) else classes)]
-    if own is not None and (len(own) == 1 or len(set(own)) < len(own)):
-        raise CourseError(f"classes={classes!r} will not do.", do='Give each class a name, e.g. classes=["face"].')
+    own = None if classes is None else ["", _only_class(classes)]
     if size is not None:
         whole_number("size", size, 32)
     if pretrained:
@@ -184,9 +198,20 @@ def load_detector(
             ),
         )
         if own is not None:
-            new_head(model, len(own))
+            new_head(model, 2)
     coco = ["" if name in ("__background__", "N/A") else name for name in weights.meta["categories"]]
     return HubDetector(model.to(hardware.device()), own or coco)
+
+
+def _only_class(classes) -> str:
+    names = [classes] if isinstance(classes, str) else list(classes) if isinstance(classes, Iterable) else []
+    if len(names) != 1 or not isinstance(names[0], str) or not names[0].strip():
+        raise CourseError(
+            f"classes={classes!r} will not do.",
+            why="A new head learns from boxes or masks alone, which do not say of which class each object is.",
+            do='Give the name of one class, e.g. classes=["face"].',
+        )
+    return names[0]
 
 
 def new_head(model: nn.Module, count: int) -> None:
@@ -206,40 +231,6 @@ def new_head(model: nn.Module, count: int) -> None:
     if heads.has_mask():
         deep = heads.mask_predictor.conv5_mask
         heads.mask_predictor = MaskRCNNPredictor(deep.in_channels, deep.out_channels, count)
-
-
-def _scaled(images, device: torch.device) -> list[torch.Tensor]:
-    images = list(images) if isinstance(images, Sequence | torch.Tensor) else [images]
-    if not images:
-        raise CourseError("There are no images.", do="Pass at least one.")
-    for image in images:
-        if not isinstance(image, torch.Tensor) or image.dtype != torch.uint8 or image.ndim != 3:
-            have = f"{list(image.shape)}, {image.dtype}" if isinstance(image, torch.Tensor) else type(image).__name__
-            raise CourseError(
-                "A detector takes images in uint8, [n, 1 or 3, h, w], or a list of [1 or 3, h, w].",
-                why=f"This is one: {have}.",
-                do="Pass split.x, or [photograph(name)].",
-            )
-    return [image.expand(3, -1, -1).to(device).float() / 255 for image in images]
-
-
-def _of_masks(masks, pixels) -> list[dict[str, torch.Tensor]]:
-    from torchvision.ops import masks_to_boxes
-
-    masks = torch.as_tensor(masks)
-    if masks.ndim != 3 or masks.dtype.is_floating_point or len(masks) != len(pixels):
-        raise CourseError(
-            f"There are {len(pixels)} images, and masks of the shape {list(masks.shape)}, {masks.dtype}.",
-            do="Pass object numbers in whole numbers, [n, h, w], one mask for each image.",
-        )
-    targets = []
-    for mask in masks:
-        numbers = mask.unique()
-        each = mask[None] == numbers[numbers > 0][:, None, None]
-        boxes = masks_to_boxes(each) + torch.tensor([0.0, 0, 1, 1]) if len(each) else torch.zeros(0, 4)
-        labels = torch.ones(len(each), dtype=torch.int64)
-        targets.append({"boxes": boxes, "labels": labels, "masks": each.to(torch.uint8)})
-    return targets
 
 
 def _numbered(shares: torch.Tensor) -> torch.Tensor:
