@@ -165,6 +165,16 @@ def test_a_frozen_body_stays_while_a_question_answering_model_learns(words):
     assert moved(model, since) == {"layer2", "head"} and list(history.rows[0])[1:4] == ["loss", "first", "last"]
 
 
+@pytest.mark.parametrize(
+    ("at", "train", "left"),
+    [("layer0", (), "layer1, layer2"), ("layer0", "layer1", "layer2"), ("embeddings", ["layer0", "layer1"], "layer2")],
+)
+def test_no_layer_is_left_out_between_a_readers_body_and_its_head(words, at, train, left):
+    with pytest.raises(CourseError, match=f"{left} would be left out") as told:
+        as_reader(_hub.squad_model(), words, at, train)
+    assert "'layer2'" in str(told.value)
+
+
 def test_a_reader_of_another_family_is_refused(words):
     from transformers import BertConfig, BertForQuestionAnswering
 

@@ -50,7 +50,8 @@ def load_reader(
     Arguments:
         name: of a DistilBERT or RoBERTa model with a head for spans. (In BERT's own, a number tells each token whether
             it is of the question or the text; the chain has no place for it.)
-        at, train: as of `SpanReader`; by default the whole body is frozen, and only the head trains.
+        at, train: as of `SpanReader`, together up to the last layer, which the head reads; by default the whole body
+            is frozen, and only the head trains.
 
     Returns a reader whose head is trained already: `reader.ask(question, text)`, `reader.read(asked)`, and
     `fit_reader(reader, asked)` to fine-tune. A model that has read SQuAD 1.1, as the default one has, was never shown a
@@ -71,11 +72,25 @@ def as_reader(model: nn.Module, tokenizer, at: str | None = None, train: Sequenc
     family = _checked(model.config)
     chain = dict(stages(model).named_children())
     model.tokenizer = tokenizer
-    at = at or [name for name in chain if name.startswith("layer")][-1]
+    layers = [name for name in chain if name.startswith("layer")]
+    at, train = at or layers[-1], (train,) if isinstance(train, str) else tuple(train or ())
     reader = SpanReader(model, at, train, head=GivenHead(copy.deepcopy(chain["head"]))).to(hardware.device())
+    _check_whole(at, train, layers)
     most = model.config.max_position_embeddings - (2 if family == "roberta" else 0)
     reader.transform, reader.longest = PairTransform(tokenizer, max_length=min(most, 512)), LONGEST_ANSWER
     return reader.eval()
+
+
+def _check_whole(at: str, train: Sequence[str], layers: Sequence[str]) -> None:
+    """The head was trained on what the last layer gives; without the layers before it its answers mean nothing."""
+    behind = layers[layers.index(at) + 1 :] if at in layers else list(layers)
+    left = behind[len(train) :]
+    if left:
+        raise CourseError(
+            f"{', '.join(left)} would be left out: the reader is {' -> '.join([at, *train])} -> head.",
+            why=f"The head that came with this model reads what {layers[-1]} gives.",
+            do=f"Pass at={at!r}, train={behind}, or at={layers[-1]!r} alone, which trains the head.",
+        )
 
 
 def _checked(config) -> str:
