@@ -77,6 +77,10 @@ def use() -> dict:
         told[name]["shape"] = list(data.train.x.shape[1:]) if data.kind == "image" else data.train.x[0]
     told["masks"] = torch.unique(data.train.masks).tolist()
     os.environ["TLCOURSE_OFFLINE"] = "1"
+    if any("keras" in word for word in sys.argv):
+        from tlcourse.models import keras_resnet50
+
+        told["keras"] = [*keras_resnet50().output_shape, round(float(keras_resnet50().weights[0].numpy().max()), 4)]
     told["offline"] = [
         len(load_translator("hf:Helsinki-NLP/opus-mt-zh-en").translate(["it"], most=2)),
         len(sms_table()),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 from test_assets import alter, tiny_course
 
-from tlcourse import assets, cli, doctor, settings
+from tlcourse import assets, cli, doctor, fetching, settings
 
 
 @pytest.fixture
@@ -60,10 +61,31 @@ def test_a_notebook_shows_a_table_that_needs_no_colours(course, monkeypatch):
 def test_the_full_profile_lists_what_hubs_bring(course, monkeypatch):
     assert "data: hub:big" not in [one.name for one in doctor.doctor().lines]
     monkeypatch.setenv("TLCOURSE_PROFILE", "full")
-    assert "fetched by torchvision" in line(doctor.doctor(), "data: hub:big").found
+    found = line(doctor.doctor(), "data: hub:big")
+    assert found.state == "note" and "not here" in found.found and "--profile full hub:big" in found.do
+    monkeypatch.setattr(fetching.hubs, "is_here", lambda asset: asset.name == "hub:big")
+    assert line(doctor.doctor(), "data: hub:big").state == "ok"
+
+    def broken(asset):
+        raise ImportError("no torch")
+
+    monkeypatch.setattr(fetching.hubs, "is_here", broken)
+    assert "cannot be told: no torch" in line(doctor.doctor(), "data: hub:big").found
     monkeypatch.setenv("TLCOURSE_PROFILE", "huge")
     found = line(doctor.doctor(), "profile")
     assert found.state == "missing" and "TLCOURSE_PROFILE=small" in found.do
+
+
+def test_the_full_profiles_packages_are_those_of_its_extra_and_are_looked_at_there(course, monkeypatch, repository):
+    extra = tomllib.loads((repository / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"][
+        "full"
+    ]
+    assert {package for _, package, _ in doctor.FULL} == {line for line in extra if "huggingface" not in line}
+    monkeypatch.setattr(doctor, "_version", lambda package: "")
+    assert "MedMNIST" not in [one.name for one in doctor.doctor().lines]
+    monkeypatch.setenv("TLCOURSE_PROFILE", "full")
+    found = line(doctor.doctor(), "MedMNIST")
+    assert found.state == "note" and '"medmnist>=3,<4"' in found.do and "06-1" in found.do
 
 
 @pytest.mark.parametrize(

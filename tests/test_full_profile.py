@@ -68,7 +68,7 @@ def story(whole, tmp_path_factory):
         told["good"] = user.run(*fetch[:4], *LOST, "pet-masks", f"hf:{_hub.BERT}", "--json", hub=url)
     told["asked"], quiet = list(whole.log), whole.copy()
     with _hub.serving(quiet) as url:  # it is there, and nobody asks it
-        told["use"] = user.run("use", TLCOURSE_PROFILE="full", hub=url)
+        told["use"] = user.run("use", "keras", TLCOURSE_PROFILE="full", hub=url)
     told["asked later"] = quiet.log
     return told
 
@@ -118,3 +118,4 @@ def test_afterwards_all_of_it_is_used_without_a_network(story):
     assert told["eurosat"] == {"classes": ["AnnualCrop", "Forest", "River"], "sizes": [9, 3, 3], "shape": [3, 64, 64]}
     assert told["pet-masks"]["sizes"] == [6, 4, 4] and told["pet-masks"]["shape"] == [3, 32, 32]
     assert told["masks"] == [0, 1, 2] and told["offline"] == [1, 21]
+    assert told["keras"] == [None, 2, 2, 2048, 0.01]

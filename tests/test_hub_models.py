@@ -175,6 +175,14 @@ def test_no_layer_is_left_out_between_a_readers_body_and_its_head(words, at, tra
     assert "'layer2'" in str(told.value)
 
 
+def test_what_a_fine_tuned_reader_has_learned_can_be_kept(words, tmp_path):
+    made, again = (as_reader(_hub.squad_model(), words, at="layer1", train=["layer2"]) for _ in range(2))
+    answering.fit_reader(made, ASKED, epochs=2)
+    torch.save(made.state_dict(), tmp_path / "reader.pt")
+    again.load_state_dict(torch.load(tmp_path / "reader.pt", weights_only=True))
+    assert torch.equal(made.read(ASKED).surplus, again.read(ASKED).surplus)
+
+
 def test_a_reader_of_another_family_is_refused(words):
     from transformers import BertConfig, BertForQuestionAnswering
 

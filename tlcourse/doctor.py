@@ -27,6 +27,13 @@ OPTIONAL = (
     ("peft", "peft>=0.17", "LoRA in chapter 04"),
     ("ONNX Runtime", "onnxruntime onnx", "frozen stages run two to three times as fast with it"),
 )
+FULL = (
+    ("Hugging Face's datasets", "datasets>=4,<6", "SMS Spam in chapter 07-1"),
+    ("sentencepiece", "sentencepiece>=0.2", "OPUS-MT in chapter 07-2"),
+    ("sacremoses", "sacremoses>=0.1", "OPUS-MT in chapter 07-2"),
+    ("MedMNIST", "medmnist>=3,<4", "medical images in chapter 06-1"),
+)
+"""Packages that the full profile uses."""
 SIGNS = {"ok": "ok  ", "note": "note", "missing": "MISS"}
 ICONS = {"ok": "✓ ok", "note": "• note", "missing": "✗ missing"}  # shape and word, never colour alone
 
@@ -126,13 +133,15 @@ def _lines() -> Iterator[Line]:
         full = False
         yield Line("profile", "missing", error.what, error.do)
     for name, asset in assets.registry().items():
-        if asset.profile == "small" or full:
+        if asset.verified:
             yield _asset(name, asset)
     yield _widgets()
-    for title, package, what in OPTIONAL:
+    for title, package, what in OPTIONAL + (FULL if full else ()):
         there = _version(re.match(r"[\w-]+", package)[0])
         yield Line(title, *(("ok", there) if there else ("note", "not installed", _pip(package, what))))
-    yield _device()  # last: importing torch takes seconds
+    yield _device()  # late: importing torch takes seconds, and to look for what hubs brought imports it too
+    if full:
+        yield from (_of_hub(name, asset) for name, asset in assets.registry().items() if not asset.verified)
 
 
 def _version(package: str) -> str:
@@ -207,13 +216,25 @@ def _home(home: Path) -> Line:
 
 def _asset(name: str, asset: assets.Asset) -> Line:
     state, label = assets.state(name), f"data: {name}"
-    if state == "hub":
-        return Line(label, "note", f"about {megabytes(asset.size)}, fetched by {asset.package} on first use")
     if state in ("installed", "cached"):
         return Line(label, "ok", f"{state}, {megabytes(asset.unpacked)}")
     if asset.kind == "installed":
         return Line(label, "missing", state, _pip(f"--force-reinstall --no-deps {asset.package}"))
     return Line(label, "missing", f"{state}, {megabytes(asset.size)} to fetch", f"Run `tlcourse fetch {name}`.")
+
+
+def _of_hub(name: str, asset: assets.Asset) -> Line:
+    label, what = f"data: {name}", f"about {megabytes(asset.size)}"
+    try:
+        from tlcourse.fetching.hubs import is_here
+
+        here = is_here(asset)
+    except Exception as error:  # a broken torch, which has a line of its own
+        return Line(label, "note", f"{what}; whether it is here cannot be told: {error}"[:200])
+    if here:
+        return Line(label, "ok", f"here, {what}")
+    do = f"Run `tlcourse fetch --profile full {name}`, or wait until a cell asks for it."
+    return Line(label, "note", f"not here, {what}, fetched by {asset.package}", do)
 
 
 def _widgets() -> Line:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tlcourse import assets, settings
 from tlcourse.assets.hubs import check_profile, from_hub
-from tlcourse.errors import CourseError
+from tlcourse.errors import CourseError, whole_number
 
 NAME = "keras:resnet50"
 
@@ -31,6 +31,7 @@ def keras_resnet50(size: int = 64):
     (None, 2, 2, 2048)
     """
     check_profile(NAME)
+    size = whole_number("size", size, 32)
     if settings.offline() and not kept_file():
         raise CourseError(
             f"{NAME} is not on this machine, and TLCOURSE_OFFLINE forbids downloads.",
@@ -41,6 +42,8 @@ def keras_resnet50(size: int = 64):
     def make():
         import keras
 
-        return keras.applications.ResNet50(weights="imagenet", include_top=False, input_shape=(size, size, 3))
+        # by the file's name Keras asks nobody; by the set's name it fetches, also what it finds damaged
+        weights = str(kept_file()) if settings.offline() else "imagenet"
+        return keras.applications.ResNet50(weights=weights, include_top=False, input_shape=(size, size, 3))
 
     return from_hub(NAME, make, copy=kept_file)
