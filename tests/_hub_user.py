@@ -55,6 +55,7 @@ def use() -> dict:
     from tlcourse.answering.hub import load_reader
     from tlcourse.datasets.hub_texts import sms_table
     from tlcourse.detection.hub import load_detector
+    from tlcourse.errors import CourseError
     from tlcourse.models import Tokens
     from tlcourse.translation.hub import load_translator
 
@@ -77,6 +78,17 @@ def use() -> dict:
         told[name]["shape"] = list(data.train.x.shape[1:]) if data.kind == "image" else data.train.x[0]
     told["masks"] = torch.unique(data.train.masks).tolist()
     os.environ["TLCOURSE_OFFLINE"] = "1"
+    told["licence"], told["source"] = model.card.licence, model.card.source
+    told["refused"] = []
+    for wrong in (
+        lambda: load_translator("hf:bert-base-uncased"),
+        lambda: load_reader("hf:bert-base-uncased"),
+        lambda: load("hf:Helsinki-NLP/opus-mt-en-fr", classes=2),
+    ):
+        try:
+            wrong()
+        except CourseError as error:
+            told["refused"].append(str(error))
     if any("keras" in word for word in sys.argv):
         from tlcourse.models import keras_resnet50
 

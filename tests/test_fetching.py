@@ -13,7 +13,8 @@ import pytest
 from test_assets import tiny_course, use
 
 from tlcourse import assets, cli, fetching
-from tlcourse.datasets import hub
+from tlcourse.assets.catalogue import choose
+from tlcourse.datasets import hub, load_dataset
 from tlcourse.errors import CourseError
 from tlcourse.fetching.hubs import LOADERS, is_here
 
@@ -85,6 +86,34 @@ def test_less_than_a_gigabyte_is_fetched_without_a_question(course, monkeypatch)
     monkeypatch.setenv("TLCOURSE_PROFILE", "full")  # the variable means the same as the option
     assert cli.main(["fetch", "hub:small"]) == 0
     assert course[0] == ["hub:small", "hub:small"]
+
+
+def test_what_is_hopeless_is_told_before_the_question(course, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", Terminal("y\n"))
+    monkeypatch.setattr(fetching.hubs.store, "free", lambda path: 1_000_000_000)
+    assert cli.main([*FULL]) == 1
+    said = capsys.readouterr().err
+    assert "not enough room: about 1.5 GB" in said and "HF_HOME" in said and "[y/N]" not in said
+    monkeypatch.setenv("TLCOURSE_OFFLINE", "1")
+    assert cli.main([*FULL]) == 1
+    said = capsys.readouterr().err
+    assert "TLCOURSE_OFFLINE forbids downloads" in said and "hub:big" in said and "[y/N]" not in said
+    assert course[0] == []
+
+
+def test_ctrl_c_says_that_what_arrived_is_kept(course, capsys, monkeypatch):
+    def bring(asset):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(fetching, "bring", bring)
+    assert cli.main([*FULL, "--yes"]) == 130
+    assert "What arrived is kept" in capsys.readouterr().err
+
+
+def test_a_part_of_a_name_is_enough_to_be_told_the_whole_one(monkeypatch):
+    monkeypatch.setenv("TLCOURSE_PROFILE", "full")
+    with pytest.raises(CourseError, match=r"are: 'torchvision:resnet50'[\s\S]*opus-mt-en-fr, hf:\S*opus-mt-zh-en\."):
+        choose("opus-mt")
 
 
 def test_one_failure_does_not_stop_the_rest(course, capsys):
@@ -174,6 +203,31 @@ def test_data_of_which_a_part_is_gone_are_not_here_and_are_fetched_again(tmp_pat
     hub.kept("eurosat", bring)
     assert is_here(asset) and len(list((where / "images").iterdir())) == 2
     assert "damaged; it is fetched again" in capsys.readouterr().err
+
+
+def test_a_download_beyond_what_fetch_lists_is_told_and_needs_room_and_memory(tmp_path, monkeypatch, capsys):
+    from medmnist import dataset
+
+    monkeypatch.setenv("TLCOURSE_HOME", str(tmp_path))
+    monkeypatch.setenv("TLCOURSE_PROFILE", "full")
+    monkeypatch.setattr(hub, "free_memory", lambda: (1_000_000_000, 2_000_000_000))
+    with pytest.raises(CourseError, match=r"pathmnist of MedMNIST at size=224 takes about 32 GB of memory"):
+        load_dataset("medmnist", size=224)
+    with pytest.raises(CourseError, match=r"pet-masks at size=1000000 takes about"):
+        load_dataset("pet-masks", size=10**6)
+    monkeypatch.setattr(hub.store, "free", lambda path: 30_000_000)
+    with pytest.raises(CourseError, match=r"not enough room for medmnist: about 40 MB"):
+        load_dataset("medmnist", which="bloodmnist")
+    assert "fetching" not in capsys.readouterr().err
+    monkeypatch.setattr(hub.store, "free", lambda path: 50_000_000)
+
+    def download(self):
+        raise OSError("no network")
+
+    monkeypatch.setattr(dataset.BloodMNIST, "download", download)
+    with pytest.raises(CourseError, match="no network"):
+        load_dataset("medmnist", which="bloodmnist")
+    assert "fetching bloodmnist, 28x28 pixels (at most 40 MB, once)" in capsys.readouterr().err
 
 
 def test_an_archive_cannot_write_outside_its_folder(tmp_path, monkeypatch):

@@ -78,17 +78,19 @@ def test_what_fails_does_not_stop_the_rest_and_is_told(story):
     assert done.returncode == 1, done.stderr
     for name in OF_HUBS:
         assert f"{name}: {'failed' if name in LOST else 'fetched'}" in done.stdout.splitlines(), done.stdout
-    assert f"{len(LOST)} of {len(OF_HUBS)} failed" in done.stderr and "goes on where it stopped" in done.stderr
+    assert f"{len(LOST)} of {len(OF_HUBS)} failed" in done.stderr and "the same command fetches the rest" in done.stderr
     assert "Traceback" not in done.stderr
     for reason in ("not a valid model identifier", "invalid hash value", "corrupted", "(It began with: "):
         assert reason in done.stdout
+    said = " ".join(done.stdout.split())
     for name in OF_HUBS:
         row = next(line for line in done.stdout.splitlines() if line.startswith(f"{name} "))
-        assert registry()[name].licence in row and registry()[name].package in row
+        assert registry()[name].package in row and f"{registry()[name].package} {registry()[name].licence}" in said
+    assert max(map(len, done.stdout.partition("To be fetched")[0].splitlines())) <= 100
     assert "To be fetched: about 3.1 GB" in done.stdout
 
 
-def test_the_same_command_goes_on_where_it_stopped(story):
+def test_the_same_command_fetches_the_rest(story):
     done = story["good"]
     assert done.returncode == 0, done.stderr
     actions = {one["name"]: one["action"] for one in json.loads(done.stdout)}
@@ -118,4 +120,19 @@ def test_afterwards_all_of_it_is_used_without_a_network(story):
     assert told["eurosat"] == {"classes": ["AnnualCrop", "Forest", "River"], "sizes": [9, 3, 3], "shape": [3, 64, 64]}
     assert told["pet-masks"]["sizes"] == [6, 4, 4] and told["pet-masks"]["shape"] == [3, 32, 32]
     assert told["masks"] == [0, 1, 2] and told["offline"] == [1, 21]
+    assert (told["licence"], told["source"]) == (
+        registry()[f"hf:{_hub.BERT}"].licence,
+        registry()[f"hf:{_hub.BERT}"].home,
+    )
     assert told["keras"] == [None, 2, 2, 2048, 0.01]
+
+
+def test_a_model_of_another_family_is_refused_with_what_to_take(story):
+    told = json.loads(story["use"].stdout.splitlines()[-1])["refused"]
+    for said, what, do in zip(
+        told,
+        ("This is a bert model", "A bert model reads pairs in another way", "reads one text and writes another"),
+        ("opus-mt", "DistilBERT or RoBERTa", "load_translator"),
+        strict=True,
+    ):
+        assert what in said and do in said.partition("Next: ")[2]

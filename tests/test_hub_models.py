@@ -22,7 +22,7 @@ from tlcourse.detection.hub import HubDetector, load_detector, new_head
 from tlcourse.errors import CourseError, UnknownName
 from tlcourse.models import Tokens
 from tlcourse.training.own_loss import fit_losses
-from tlcourse.translation.hub import HubTranslator, load_translator
+from tlcourse.translation.hub import HubTranslator, load_translator, marian_only
 
 PAIRS = (["open the file", "close the table", "where is it"], ["ouvrir le fichier", "fermer la table", "table"])
 
@@ -401,6 +401,23 @@ def test_a_download_that_stops_answering_ends_in_words(monkeypatch):
         with pytest.raises(CourseError, match=r"could not be loaded[\s\S]*timed out[\s\S]*the network"):
             from_hub("eurosat", lambda: urllib.request.urlopen(address))
     assert socket.getdefaulttimeout() == before
+
+
+def test_a_folder_that_may_not_be_written_is_not_called_damaged(tmp_path):
+    def make():
+        raise PermissionError(13, "Permission denied", "/prepared/hf/datasets/a.lock")
+
+    with pytest.raises(CourseError, match=r"may not write[\s\S]*/prepared/hf[\s\S]*HF_HOME"):
+        from_hub("sms-spam", make, copy=lambda: tmp_path)
+
+
+def test_a_translator_is_not_made_without_the_package_that_reads_as_in_training(monkeypatch):
+    import sys
+
+    config = _hub.marian_model(40).config
+    monkeypatch.setitem(sys.modules, "sacremoses", None)
+    with pytest.raises(CourseError, match=r"sacremoses[\s\S]*lab,full"):
+        from_hub("hf:x", lambda: marian_only(config))
 
 
 def test_a_full_disk_is_named_as_such():

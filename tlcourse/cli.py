@@ -13,6 +13,8 @@ from pathlib import Path
 from tlcourse import __version__
 from tlcourse.errors import CourseError, UnknownName
 
+KEPT = "What arrived is kept; the same command fetches the rest."
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code: 0 if all is well, 1 if not, 130 after Ctrl-C."""
@@ -122,13 +124,17 @@ def _fetch_full(options) -> int:
     from tlcourse.fetching import fetch_full
 
     tell = (lambda line: print(line, file=sys.stderr, flush=True)) if options.json else partial(print, flush=True)
-    done, failed = fetch_full(options.names or None, options.chapter, options.yes, tell)
+    try:
+        done, failed = fetch_full(options.names or None, options.chapter, options.yes, tell)
+    except KeyboardInterrupt:
+        print(f"\n{KEPT}", file=sys.stderr)
+        raise
     if options.json:
         errors = [{"name": name, "action": "failed", "error": str(error)} for name, error in failed.items()]
         print(json.dumps([asdict(one) for one in done] + errors, indent=1))
     elif failed:
         print(f"{len(failed)} of {len(done) + len(failed)} failed: {', '.join(failed)}.", file=sys.stderr)
-        print("What arrived is kept; the same command goes on where it stopped.", file=sys.stderr)
+        print(KEPT, file=sys.stderr)
     return 1 if failed else 0
 
 

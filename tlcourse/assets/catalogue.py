@@ -11,6 +11,7 @@ from html import escape
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 
+from tlcourse import settings
 from tlcourse.errors import CourseError, UnknownName
 
 PATH = Path(__file__).with_name("registry.toml")
@@ -103,7 +104,7 @@ def choose(names: str | Iterable[str] | None = None, chapter: str | None = None)
     names = [names] if isinstance(names, str) else list(known if names is None else names)
     for name in names:
         if name not in known:
-            raise UnknownName("asset", name, known)
+            raise _unknown(name, known)
     chosen = [known[name] for name in dict.fromkeys(names)]
     if chapter is None:
         return chosen
@@ -117,8 +118,21 @@ def get(name: str) -> Asset:
     """One asset by name; raises `UnknownName`."""
     known = registry()
     if name not in known:
-        raise UnknownName("asset", name, known)
+        raise _unknown(name, known)
     return known[name]
+
+
+def _unknown(name: object, known: dict[str, Asset]) -> UnknownName:
+    """In the full profile the names of hubs come first; who gives a part of a name reads which have it."""
+    full = settings.profile() == "full"
+    part = str(name).casefold()
+    having = [other for other in known if len(part) > 2 and part in other.casefold()]
+    return UnknownName(
+        "asset",
+        name,
+        sorted(known, key=lambda other: full and known[other].verified),
+        do=f"Names with {str(name)!r} in them: {', '.join(having)}." if having else "",
+    )
 
 
 def chapter_number(chapter: str) -> str:

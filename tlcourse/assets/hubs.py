@@ -77,7 +77,10 @@ def _local_first(make: Callable[[], Made], copy: Callable[[], Path | None]) -> M
 
 
 def _in_words(name: str, error: Exception, copy: Path | None) -> CourseError:
-    full = next((one for one in _chain(error) if isinstance(one, OSError) and one.errno in store.FULL), None)
+    full, denied = (
+        next((one for one in _chain(error) if isinstance(one, OSError) and one.errno in numbers), None)
+        for numbers in (store.FULL, store.DENIED)
+    )
     if full is not None:
         where = Path(full.filename) if isinstance(full.filename, str) else copy or settings.home()
         return CourseError(
@@ -85,6 +88,12 @@ def _in_words(name: str, error: Exception, copy: Path | None) -> CourseError:
             why=f"{where} has {megabytes(store.free(where))} free. ({first_line(full)})",
             do="Free some space, or name folders on another disk before you start: HF_HOME, TORCH_HOME, KERAS_HOME and "
             "TLCOURSE_HOME.",
+        )
+    if denied is not None:
+        return CourseError(
+            f"{name!r} could not be loaded: its library may not write where it has to.",
+            why=first_line(denied),
+            do="Name folders of your own before you start: HF_HOME, TORCH_HOME, KERAS_HOME and TLCOURSE_HOME.",
         )
     if copy is not None:
         return CourseError(

@@ -220,8 +220,4 @@ def _possible(asset: Asset) -> None:
         raise store.read_only(asset)
     needed = 2 * asset.size + asset.unpacked  # pip's own copy, the archive, the files
     if store.free(where) < needed:
-        raise CourseError(
-            f"There is not enough room for {asset.name}: {megabytes(needed)} are needed for a moment.",
-            why=f"The disk of {settings.home()} has {megabytes(store.free(where))} free.",
-            do="Free some space, `tlcourse fetch --clear features`, or set TLCOURSE_HOME to a folder on another disk.",
-        )
+        raise store.no_room(asset.name, needed, settings.home())

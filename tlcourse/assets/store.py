@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tlcourse import settings
-from tlcourse.assets.catalogue import Asset, File, registry
+from tlcourse.assets.catalogue import Asset, File, megabytes, registry
 from tlcourse.errors import CourseError
 
 FULL = (errno.ENOSPC, errno.EDQUOT) if hasattr(errno, "EDQUOT") else (errno.ENOSPC,)
@@ -153,6 +153,15 @@ def clear_errors(asset: Asset) -> Iterator[None]:
                 do=f"Something cleared the cache meanwhile; run `tlcourse fetch {asset.name}` again.",
             ) from error
         raise
+
+
+def no_room(name: str, needed: int, where: Path) -> CourseError:
+    """The error for a disk on which an asset finds no room."""
+    return CourseError(
+        f"There is not enough room for {name}: about {megabytes(needed)} are needed for a moment.",
+        why=f"The disk of {where} has {megabytes(free(where))} free.",
+        do="Free some space, `tlcourse fetch --clear features`, or set TLCOURSE_HOME to a folder on another disk.",
+    )
 
 
 def read_only(asset: Asset) -> CourseError:

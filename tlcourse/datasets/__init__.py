@@ -13,7 +13,8 @@ from tlcourse.datasets.face_scenes import face_scenes
 from tlcourse.datasets.faces import faces
 from tlcourse.datasets.folder import from_folder
 from tlcourse.datasets.heaps import coin_heaps
-from tlcourse.datasets.hub_images import eurosat, medmnist, pet_masks
+from tlcourse.datasets.hub_images import eurosat, pet_masks
+from tlcourse.datasets.hub_medical import medmnist
 from tlcourse.datasets.hub_texts import sms_spam
 from tlcourse.datasets.interface import ParallelSplit, interface_strings
 from tlcourse.datasets.photographs import PHOTOGRAPHS, photograph

@@ -12,9 +12,10 @@ from pathlib import Path
 
 from tlcourse import assets, settings
 from tlcourse.assets import store
-from tlcourse.assets.catalogue import Asset, say
+from tlcourse.assets.catalogue import Asset, megabytes, say
 from tlcourse.assets.hubs import check_profile, from_hub
 from tlcourse.errors import CourseError
+from tlcourse.hardware import free_memory
 
 LIST = "files.json"  # in each folder: its files and their bytes, written when all of it had arrived
 
@@ -37,7 +38,13 @@ def faults(folder: Path) -> list[str]:
         return [LIST]
 
 
-def kept(name: str, bring: Callable[[Path], object], unpacked: Sequence[str] = (), part: str = "hub") -> Path:
+def kept(
+    name: str,
+    bring: Callable[[Path], object],
+    unpacked: Sequence[str] = (),
+    part: str = "hub",
+    size: int | None = None,
+) -> Path:
     """The folder with a data set's files; fetched first if it is not there, and anew if some of it is missing.
 
     Arguments:
@@ -46,6 +53,7 @@ def kept(name: str, bring: Callable[[Path], object], unpacked: Sequence[str] = (
         unpacked: folders that it unpacks archives into. Half of one, left by an interrupt, is removed first; archives
             that have arrived stay, and the library checks them.
         part: which folder of the asset.
+        size: bytes to be fetched, if not those of the registry.
 
     The folder has its name only when all of it is there. Raises `CourseError` in the small profile, and when the files
     cannot be had.
@@ -57,6 +65,9 @@ def kept(name: str, bring: Callable[[Path], object], unpacked: Sequence[str] = (
     asset = assets.registry()[name]
     if settings.offline():
         raise _forbidden(asset, final)
+    needed = (asset.size if size is None else size) * (2 if unpacked else 1)  # the archive, and what it holds
+    if store.free(final) < needed:
+        raise store.no_room(name, needed, settings.home())
     with store.locked(asset, say), store.clear_errors(asset):
         if not faults(final):
             return final
@@ -75,6 +86,20 @@ def kept(name: str, bring: Callable[[Path], object], unpacked: Sequence[str] = (
         shutil.rmtree(final, ignore_errors=True)
         os.replace(work, final)
     return final
+
+
+def check_memory(what: str, pixels: int) -> None:
+    """Raise `CourseError` where so many bytes, and the copy of them that is made on the way, would not fit.
+
+    >>> check_memory("a small set", 1_000)
+    """
+    free = free_memory()[0]
+    if 2 * pixels > free:
+        raise CourseError(
+            f"{what} takes about {megabytes(2 * pixels)} of memory while it is made.",
+            why=f"{megabytes(free)} are free.",
+            do="Choose a smaller size=, or shut other kernels down.",
+        )
 
 
 def _size(path: Path) -> int:

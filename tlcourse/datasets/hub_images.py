@@ -1,4 +1,4 @@
-"""Images of the full profile: EuroSAT, the pets' masks, MedMNIST."""
+"""Images of the full profile: EuroSAT and the pets' masks."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ import torch
 
 from tlcourse import assets
 from tlcourse.assets.hubs import from_hub
-from tlcourse.datasets.hub import kept
+from tlcourse.datasets.hub import check_memory, kept
 from tlcourse.datasets.partition import partition
 from tlcourse.datasets.split import Dataset, Split
-from tlcourse.errors import CourseError, UnknownName, whole_number
+from tlcourse.errors import whole_number
 
 SHARES = (0.6, 0.2, 0.2)
+PETS = 7_349
 MASK_CLASSES = ("pet", "ground", "border")
 
 
@@ -60,7 +61,9 @@ def pet_masks(size: int = 128) -> Dataset:
     """Photographs of cats and dogs, with the class of each pixel: 0 pet, 1 ground, 2 a border that nobody judged."""
     from torchvision.datasets import OxfordIIITPet
 
-    size, root = whole_number("size", size, 32), pets_folder()
+    size = whole_number("size", size, 32)
+    check_memory(f"pet-masks at {size=}", PETS * 4 * size**2)  # colours and mask
+    root = pets_folder()
 
     def read(part: str):
         found = OxfordIIITPet(root, part, target_types=["category", "segmentation"])
@@ -96,41 +99,6 @@ def pet_masks(size: int = 128) -> Dataset:
             "The test part is the published one; a fifth of the published training part is kept for choosing.",
         ),
     )
-
-
-def medmnist_folder(which: str = "pathmnist", size: int = 28) -> Path:
-    """Where a set of MedMNIST lies; the package medmnist fetches it."""
-    made = from_hub("medmnist", lambda: _medmnist_class(which))
-    return kept("medmnist", lambda root: made("val", download=True, root=str(root), size=size), part=f"{which}-{size}")
-
-
-def medmnist(which: str = "pathmnist", size: int = 28) -> Dataset:
-    """A set of MedMNIST: small medical images in its own three parts."""
-    if size not in (28, 64, 128, 224):
-        raise CourseError(f"size={size!r} is not a size of MedMNIST.", do="Choose 28, 64, 128 or 224.")
-    made = from_hub("medmnist", lambda: _medmnist_class(which))
-    root, splits = medmnist_folder(which, size), []
-    for name, theirs in (("train", "train"), ("valid", "val"), ("test", "test")):
-        part = _read("medmnist", root, lambda theirs=theirs: made(theirs, root=str(root), size=size))
-        pixels = part.imgs[..., None] if part.imgs.ndim == 3 else part.imgs
-        x = torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))
-        y = torch.from_numpy(part.labels.astype(np.int64)).flatten()
-        classes = tuple(part.info["label"][str(i)] for i in range(len(part.info["label"])))
-        splits.append(Split(name, "image", x, y, classes, tuple(f"{theirs}/{i}" for i in range(len(y)))))
-    info = part.info
-    return Dataset(
-        "medmnist", f"{which} of MedMNIST: {info['task']}, {size}x{size} pixels", "image", *splits, classes,
-        f"{info['license']} (as the package medmnist says)", assets.registry()["medmnist"].home, (info["description"],),
-    )  # fmt: skip
-
-
-def _medmnist_class(which: str):
-    from medmnist import INFO, dataset
-
-    known = [name for name, info in INFO.items() if "multi-label" not in info["task"] and "3d" not in name]
-    if which not in known:
-        raise UnknownName("set of MedMNIST with one label an image", which, known)
-    return getattr(dataset, INFO[which]["python_class"])
 
 
 def _read(name: str, root: Path, make: Callable):

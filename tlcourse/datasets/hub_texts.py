@@ -35,7 +35,8 @@ def kept_copy() -> Path | None:
 
     cache = os.environ.get("HF_DATASETS_CACHE") or Path(constants.HF_HOME, "datasets")
     folder = Path(cache, REPOSITORY.replace("/", "___"))
-    return folder if folder.is_dir() else None
+    whole = (file for file in folder.rglob("dataset_info.json") if not file.parent.name.endswith(".incomplete"))
+    return folder if next(whole, None) else None
 
 
 def sms_spam() -> Dataset:

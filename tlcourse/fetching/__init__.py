@@ -6,31 +6,36 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import redirect_stdout
+from textwrap import wrap
 
-from tlcourse import assets
+from tlcourse import assets, settings
 from tlcourse.assets.catalogue import Asset, choose, megabytes
 from tlcourse.errors import CourseError
-from tlcourse.fetching.hubs import bring, is_here
+from tlcourse.fetching.hubs import bring, check_room, is_here
 
+WIDTH = 100  # characters
 ASK_FROM = 1_000_000_000  # bytes
 
 
 def table(chosen: Sequence[Asset], here: Sequence[bool]) -> str:
-    """What a fetch would bring, a line each, and the sum of what is not here yet.
+    """What a fetch would bring, a line each with the licence below it, and the sum of what is not here yet.
 
     Arguments:
         chosen: assets.
         here: whether each is on this machine already.
 
     >>> print(table([assets.registry()["eurosat"]], [False]).splitlines()[0].split())
-    ['name', 'size', 'fetched', 'by', 'licence']
+    ['name', 'size', 'fetched', 'by']
     """
-    rows = [("name", "size", "fetched by", "licence")]
+    rows, licences = [("name", "size", "fetched by")], ["licence"]
     for asset, there in zip(chosen, here, strict=True):
         size = "already here" if there else f"{'about ' if asset.kind == 'hub' else ''}{megabytes(asset.size)}"
-        rows.append((asset.name, size, asset.package if asset.kind == "hub" else "pip", asset.licence))
-    widths = [max(len(row[i]) for row in rows) for i in range(3)]
-    lines = ["  ".join([*(part.ljust(w) for part, w in zip(row, widths, strict=False)), row[3]]) for row in rows]
+        rows.append((asset.name, size, asset.package if asset.kind == "hub" else "pip"))
+        licences.append(asset.licence)
+    widths, lines = [max(len(row[i]) for row in rows) for i in range(3)], []
+    for row, licence in zip(rows, licences, strict=True):
+        lines.append("  ".join(part.ljust(width) for part, width in zip(row, widths, strict=True)).rstrip())
+        lines += wrap(licence, WIDTH, initial_indent="    ", subsequent_indent="    ")
     missing = missing_bytes(chosen, here)
     lines.append(f"To be fetched: about {megabytes(missing)}." if missing else "All of it is here already.")
     lines.append(
@@ -78,12 +83,20 @@ def fetch_full(
         yes: begin without a question.
         tell: is given each line for a person.
 
-    Returns what was done, and the errors by name. What arrived stays: the same command goes on where it stopped.
-    Raises `CourseError` when the question is answered with no, or cannot be asked.
+    Returns what was done, and the errors by name. What arrived stays: the same command fetches the rest.
+    Raises `CourseError` when the question is answered with no, or cannot be asked, when downloads are forbidden, and
+    where there is no room.
     """
     chosen = choose(names, chapter)
     here = [is_here(asset) for asset in chosen]
     tell(table(chosen, here))
+    missing = [asset for asset, there in zip(chosen, here, strict=True) if not there]
+    if missing and settings.offline():
+        raise CourseError(
+            f"TLCOURSE_OFFLINE forbids downloads, and {', '.join(asset.name for asset in missing)} is not here.",
+            do="Unset TLCOURSE_OFFLINE, and run the same command where there is a network.",
+        )
+    check_room(missing)
     if not agreed(missing_bytes(chosen, here), yes):
         raise CourseError("Nothing was fetched.", do="Choose less with --chapter or names, or answer with y.")
     done, failed = [], {}

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
 
 from tlcourse import assets, settings
-from tlcourse.assets.catalogue import Asset
+from tlcourse.assets import store
+from tlcourse.assets.catalogue import Asset, megabytes
+from tlcourse.errors import CourseError
 
 LOADERS = {
     "keras:resnet50": "tlcourse.models.keras_hub:keras_resnet50",
@@ -15,7 +18,7 @@ LOADERS = {
     "hf:Helsinki-NLP/opus-mt-zh-en": "tlcourse.translation.hub:load_translator",
     "hf:distilbert/distilbert-base-cased-distilled-squad": "tlcourse.answering.hub:load_reader",
     "sms-spam": "tlcourse.datasets.hub_texts:sms_table",
-    "medmnist": "tlcourse.datasets.hub_images:medmnist_folder",
+    "medmnist": "tlcourse.datasets.hub_medical:medmnist_folder",
     "eurosat": "tlcourse.datasets.hub_images:eurosat_folder",
     "pet-masks": "tlcourse.datasets.hub_images:pets_folder",
 }
@@ -78,3 +81,21 @@ def room(asset: Asset) -> int:
     if asset.kind != "hub":
         return 2 * asset.size + asset.unpacked
     return asset.size * (2 if asset.name in ("eurosat", "pet-masks") else 1)
+
+
+def check_room(missing: Iterable[Asset]) -> None:
+    """Raise `CourseError` where the disks to which the libraries fetch have not the room for these assets."""
+    needs: dict[int, list] = {}
+    for asset in missing:
+        where = goes_to(asset)
+        while not where.exists() and where != where.parent:
+            where = where.parent
+        needs.setdefault(where.stat().st_dev, [where, 0])[1] += room(asset)
+    for where, needed in needs.values():
+        if store.free(where) < needed:
+            raise CourseError(
+                f"There is not enough room: about {megabytes(needed)} are needed for a moment.",
+                why=f"The disk of {where} has {megabytes(store.free(where))} free.",
+                do="Choose less with --chapter or names, free some space, or name folders on another disk: HF_HOME, "
+                "TORCH_HOME, KERAS_HOME and TLCOURSE_HOME.",
+            )

@@ -129,13 +129,15 @@ def load_translator(name: str = "hf:Helsinki-NLP/opus-mt-en-fr") -> HubTranslato
     """
     name = str(name).removeprefix("hf:")
     check_profile(f"hf:{name}")
-    model, tokenizer = task_model(name, "AutoModelForSeq2SeqLM", _checked)
+    model, tokenizer = task_model(name, "AutoModelForSeq2SeqLM", marian_only)
     return HubTranslator(model.to(hardware.device()), tokenizer)
 
 
-def _checked(config) -> None:
+def marian_only(config) -> None:
+    """Raise for a model of another family, and where a package is missing that Marian reads with."""
     if config.model_type != "marian":
         raise CourseError(
             f"This is a {config.model_type} model; the course knows how Marian models translate.",
             do='Take one of the opus-mt models, e.g. "hf:Helsinki-NLP/opus-mt-en-fr".',
         )
+    import sacremoses  # noqa: F401  without it the tokenizer goes on, and reads quotes otherwise than in its training
