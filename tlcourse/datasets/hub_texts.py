@@ -23,8 +23,14 @@ def sms_table():
 
     def read():
         from datasets import load_dataset
+        from datasets.utils import logging
 
-        return load_dataset(REPOSITORY, split="train")
+        before = logging.get_verbosity()
+        logging.set_verbosity_error()  # that the copy on this machine is used is no warning
+        try:
+            return load_dataset(REPOSITORY, split="train")
+        finally:
+            logging.set_verbosity(before)
 
     return from_hub("sms-spam", read, copy=kept_copy)
 
