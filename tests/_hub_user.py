@@ -92,7 +92,8 @@ def use() -> dict:
     if any("keras" in word for word in sys.argv):
         from tlcourse.models import keras_resnet50
 
-        told["keras"] = [*keras_resnet50().output_shape, round(float(keras_resnet50().weights[0].numpy().max()), 4)]
+        keras = keras_resnet50()
+        told["keras"] = [*keras.output_shape, round(float(keras.weights[0].numpy().max()), 4)]
     told["offline"] = [
         len(load_translator("hf:Helsinki-NLP/opus-mt-zh-en").translate(["it"], most=2)),
         len(sms_table()),

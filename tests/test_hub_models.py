@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import _hub
 import pytest
@@ -14,13 +15,13 @@ from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 
 from tlcourse import answering, changed, freeze, frozen, snapshot, stages
 from tlcourse.answering.hub import as_reader, load_reader
-from tlcourse.assets import hubs
+from tlcourse.assets import hubs, registry
 from tlcourse.assets.hubs import from_hub
 from tlcourse.chain.translators import Pair
 from tlcourse.datasets import TextQuestion, load_dataset
 from tlcourse.detection.hub import HubDetector, load_detector, new_head
 from tlcourse.errors import CourseError, UnknownName
-from tlcourse.models import Tokens
+from tlcourse.models import Tokens, keras_resnet50
 from tlcourse.training.own_loss import fit_losses
 from tlcourse.translation.hub import HubTranslator, load_translator, marian_only
 
@@ -359,6 +360,28 @@ def test_the_small_profile_has_no_data_of_hubs_and_the_full_one_none_while_offli
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path))
     with pytest.raises(CourseError, match="TLCOURSE_OFFLINE"):
         load_dataset(name)
+
+
+def test_keras_asks_nobody_while_offline(monkeypatch, tmp_path):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.delenv("TLCOURSE_PROFILE", raising=False)
+    with pytest.raises(CourseError, match="TLCOURSE_PROFILE=full"):
+        keras_resnet50()
+    monkeypatch.setenv("TLCOURSE_PROFILE", "full")
+    monkeypatch.setenv("TLCOURSE_OFFLINE", "1")
+    with pytest.raises(CourseError, match=r"forbids downloads[\s\S]*Unset TLCOURSE_OFFLINE"):
+        keras_resnet50()
+    file = tmp_path / "models" / registry()["keras:resnet50"].version
+    file.parent.mkdir()
+    file.write_bytes(b"half a file")
+    with pytest.raises(CourseError, match=r"is on this machine[\s\S]*remove"):  # and it is not fetched again
+        keras_resnet50()
+
+
+def test_no_chapter_goes_past_the_package_to_a_hub(repository):
+    for path in (repository / "chapters").glob("*.md"):
+        past = re.findall(r'weights="imagenet"|from_pretrained\("|weights=".*DEFAULT', path.read_text("utf-8"))
+        assert not past, path.stem
 
 
 def test_a_package_that_is_missing_is_named_with_what_to_type():

@@ -35,7 +35,7 @@ def table(chosen: Sequence[Asset], here: Sequence[bool]) -> str:
     widths, lines = [max(len(row[i]) for row in rows) for i in range(3)], []
     for row, licence in zip(rows, licences, strict=True):
         lines.append("  ".join(part.ljust(width) for part, width in zip(row, widths, strict=True)).rstrip())
-        lines += wrap(licence, WIDTH, initial_indent="    ", subsequent_indent="    ")
+        lines += wrap(licence, WIDTH, initial_indent="    ", subsequent_indent="    ", break_on_hyphens=False)
     missing = missing_bytes(chosen, here)
     lines.append(f"To be fetched: about {megabytes(missing)}." if missing else "All of it is here already.")
     lines.append(

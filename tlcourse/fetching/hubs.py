@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
@@ -68,7 +67,9 @@ def goes_to(asset: Asset) -> Path:
 
         return Path(hub.get_dir(), "checkpoints")
     if asset.package == "keras":
-        return Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
+        from tlcourse.models.keras_hub import cache
+
+        return cache()
     if asset.package in ("transformers", "datasets"):
         from huggingface_hub import constants
 

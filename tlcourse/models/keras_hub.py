@@ -12,10 +12,14 @@ from tlcourse.errors import CourseError, whole_number
 NAME = "keras:resnet50"
 
 
+def cache() -> Path:
+    """The folder in which Keras keeps what it fetches; it need not exist."""
+    return Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
+
+
 def kept_file() -> Path | None:
     """The file with the weights in Keras's cache, or None where it is not on this machine."""
-    root = os.environ.get("KERAS_HOME") or Path.home() / ".keras"
-    file = Path(root, "models", assets.registry()[NAME].version)
+    file = cache() / "models" / assets.registry()[NAME].version
     return file if file.is_file() else None
 
 
