@@ -119,7 +119,7 @@ def __getattr__(name):
         raise AttributeError(f"tlcourse has no {name!r}." + (f" Did you mean {near[0]!r}?" if near else ""))
     if not _WHERE[name]:
         return import_module(f"tlcourse.{name}")
-    if _WHERE[name] == "training" and "ipykernel" in sys.modules:
+    if "ipykernel" in sys.modules and (_WHERE[name] == "training" or name in ("adapt", "fit_translator")):
         import_module("tlcourse.widgets")  # in a notebook, training is looked at through its monitor
     return getattr(import_module(f"tlcourse.{_WHERE[name]}"), name)
 

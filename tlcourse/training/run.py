@@ -101,10 +101,14 @@ class Run:
             if self.watcher.stopped and self.done < self.steps:
                 raise KeyboardInterrupt
         self.step.team.agree(self.source.run)
+        self._check_weights(epoch, index)
+        return {"epoch": epoch, "loss": total / len(self.source), "accuracy": right / len(self.source)}
+
+    def _check_weights(self, epoch: int, index: torch.Tensor) -> None:
+        """Say so when the last step of an epoch has spoilt the weights: no loss after it would tell."""
         trained = [p for group in self.step.optimizer.param_groups for p in group["params"]]
         if not all(p.isfinite().all() for p in trained):
             raise diverged(epoch, self.done, False, self.source, index, self.lr, self.history)
-        return {"epoch": epoch, "loss": total / len(self.source), "accuracy": right / len(self.source)}
 
     def _scored(self) -> dict[str, float]:
         logits, labels = predicted(self.held_out), self.held_out.data.y
