@@ -34,6 +34,10 @@ F1 = {
         _f1(_EMPTY, "return 2 * sum(w in true for w in said) / (len(said) + len(true))"),
         "the smaller of both",
     ),
+    "repeated there": (
+        _f1(_EMPTY, "return 2 * sum(w in said for w in true) / (len(said) + len(true))"),
+        "of the true answer each time",
+    ),
     "the same": (_f1("return float(said == true)"), "exact match"),
     "place by place": (
         _f1(_EMPTY, "return 2 * sum(a == b for a, b in zip(said, true)) / (len(said) + len(true))"),
