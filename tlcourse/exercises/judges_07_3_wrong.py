@@ -85,6 +85,18 @@ SPAN = {
         _span("pairs = [(i, j) for i in range(t) for j in range(i, min(t, i + longest))]", _MAX.replace("max", "min")),
         "There is a pair with",
     ),
+    "without the first token": (
+        _span("pairs = [(i, j) for i in range(1, t) for j in range(i, min(t, i + longest))]", _MAX),
+        "with the sum 6.5. There is a pair with 8",
+    ),
+    "shares added": (
+        _span(
+            "start, end = start.softmax(0), end.softmax(0)",
+            "pairs = [(i, j) for i in range(t) for j in range(i, min(t, i + longest))]",
+            _MAX,
+        ),
+        "There is a pair with 8",
+    ),
     "zero where forbidden": (
         _span("both = (start[:, None] + end[None]).triu().tril(longest - 1)", "return divmod(int(both.argmax()), t)"),
         "minus infinity, not zero: ",
