@@ -124,10 +124,10 @@ def related(texts, sources=None, words: int = 6) -> list[int]:
     first: dict = {}
     for i, text in enumerate(texts):
         spoken = re.findall(r"\w+", re.sub(r"@anonymous|http://url_removed", " ", text.lower().replace("'", "")))
-        keys: set = {tuple(spoken[k : k + words]) for k in range(len(spoken) - words + 1)}
-        keys.add("".join(spoken) or text.strip())
+        keys: list = list(zip(*(spoken[k:] for k in range(words)), strict=False))
+        keys.append("".join(spoken) or text.strip())
         if sources is not None:
-            keys.add(("source", sources[i], None))
+            keys.append(("source", sources[i], None))
         for key in keys:
             other = first.setdefault(key, i)
             if other != i:
