@@ -41,10 +41,12 @@ def test_ratings_belong_to_the_texts_of_the_splits(domain):
     assert left and all(abs(one.rating) <= 0.5 or not any(c.isalnum() for c in one.text) for one in left)
 
 
-@pytest.mark.parametrize("domain", ["movies", "", None, 3])
+@pytest.mark.parametrize("domain", ["movies", "", None, 3, ["movie"]])
 def test_another_domain_is_told(domain):
     with pytest.raises(UnknownName, match="movie"):
         rated_texts(domain)
+    with pytest.raises(UnknownName, match="movie"):
+        load_dataset("sentiment", domain=domain)
 
 
 def test_fetching_the_chapter_brings_what_it_loads():
