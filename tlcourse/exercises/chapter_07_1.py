@@ -115,12 +115,12 @@ LABELS = Quiz(
         Choice(
             "The encoder is the better choice, however many labels there are.",
             "The curves were compared at 600 only. In this chapter the word counts went on gaining from labels, and "
-            "with all of them they were ahead of what the encoder had reached with a tenth.",
+            "with all of them they were level with what the encoder had reached with a third.",
         ),
         Choice(
             "TF-IDF is out of date; leave it out of the comparison.",
-            "It costs a second, and it is what tells a good result from an easy task. Here it was ahead once it had "
-            "ten times the labels.",
+            "It costs a second, and it is what tells a good result from an easy task. Here it caught up once it had "
+            "three times the labels.",
         ),
         Choice(
             "Ten points on some hundred test reviews are chance.",
