@@ -97,6 +97,81 @@ def check(name, *lines):
                 "return gap.abs().sum() / len(part)",
             ],
         ),
+        (  # scikit-learn's weights, less the one it adds
+            "07-1.1",
+            [
+                "from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer",
+                "many = CountVectorizer(token_pattern=r'\\S+').fit(train)",
+                "more = TfidfVectorizer(token_pattern=r'\\S+', norm=None, smooth_idf=False).fit(train)",
+                "return more.transform(texts) - many.transform(texts)",
+            ],
+        ),
+        (  # torch, a matrix times a row
+            "07-1.1",
+            [
+                "def table(t): return torch.tensor([[x.lower().split().count(w) for w in words] for x in t]).double()",
+                "words = sorted(set(' '.join(train).lower().split()))",
+                "return table(texts) * (len(train) / (table(train) > 0).sum(0)).log()",
+            ],
+        ),
+        (  # an iterator of floats
+            "07-1.2",
+            [
+                "import pandas as pd",
+                "order = torch.randperm(len(y))",
+                "dealt = pd.Series(y[order].numpy()).groupby(y[order].numpy()).cumcount() % k",
+                "fold = np.zeros(len(y))",
+                "fold[order.numpy()] = dealt",
+                "return iter(fold)",
+            ],
+        ),
+        (  # each class dealt from where the one before stopped: the folds are of equal size
+            "07-1.2",
+            [
+                "order = torch.randperm(len(y))",
+                "order = order[y[order].argsort(stable=True)]",
+                "fold = torch.zeros(len(y), dtype=torch.int32)",
+                "fold[order] = torch.arange(len(y), dtype=torch.int32) % k",
+                "return [int(f) for f in fold]",
+            ],
+        ),
+        (  # numpy's digitize, and bincount with weights
+            "07-1.3",
+            [
+                "part = np.digitize(confidence.numpy(), np.linspace(0, 1, bins + 1)[1:-1])",
+                "gap = np.bincount(part, (confidence - right).numpy(), bins)",
+                "return np.abs(gap).sum() / len(right)",
+            ],
+        ),
+        (  # pandas
+            "07-1.3",
+            [
+                "import pandas as pd",
+                "table = pd.DataFrame({'c': confidence.tolist(), 'r': right.tolist()})",
+                "each = table.groupby((table.c * bins).astype(int).clip(upper=bins - 1))",
+                "return ((each.c.mean() - each.r.mean()).abs() * each.size()).sum() / len(table)",
+            ],
+        ),
+        (  # plain Python, and a share instead of a mean
+            "07-1.3",
+            [
+                "parts = [[] for _ in range(bins)]",
+                "for c, r in zip(confidence.tolist(), right.tolist()):",
+                "    parts[min(int(c * bins), bins - 1)].append((c, r))",
+                "far = lambda p: abs(sum(c for c, _ in p) / len(p) - sum(r == 1 for _, r in p) / len(p))",
+                "return sum(len(p) / len(right) * far(p) for p in parts if p)",
+            ],
+        ),
+        (  # torch's bucketize, in double
+            "07-1.3",
+            [
+                "c = confidence.double()",
+                "part = torch.bucketize(c, torch.linspace(0, 1, bins + 1).double()[1:-1], right=True)",
+                "found = [(c[part == i].mean() - right[part == i].double().mean()).abs() for i in range(bins)]",
+                "n = part.bincount(minlength=bins)",
+                "return (torch.stack(found).nan_to_num() * n / n.sum()).sum().reshape(1)",
+            ],
+        ),
     ],
 )
 def test_other_ways_are_right(name, lines):
@@ -118,7 +193,10 @@ def test_other_ways_are_right(name, lines):
         ("07-1.2", ["print(end='')"], "returns nothing"),
         ("07-1.3", ["return 'little'"], "One number is wanted"),
         ("07-1.3", ["return float('inf')"], "infinite"),
-        ("07-1.3", ["return 0.123"], "it should be"),
+        ("07-1.3", ["return 0.123"], "other `bins`"),
+        ("07-1.3", ["return 0.123 / bins"], "it should be"),
+        ("07-1.2", ["return iter([])"], "came back: a fold"),
+        ("07-1.2", ["return (1 // 0 for _ in y)"], "A generator came back, and stopped"),
         ("07-1.3", ["confidence.zero_()", "return 0.0"], "changes the tensors"),
         ("07-1.3", ["print(end='')"], "returns nothing"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import gc
 import importlib
 import re
 import subprocess
@@ -194,3 +195,18 @@ def test_the_style_of_one_widget_cannot_reach_another():
         for name in set(re.findall(r"^ *(\.tlc[\w-]*)", path.read_text(encoding="utf-8"), re.MULTILINE)) - {".tlc"}:
             begins.setdefault(name, []).append(path.name)
     assert {name: files for name, files in begins.items() if len(files) > 1} == {}
+
+
+def test_the_garbage_collector_is_left_as_it_was(monkeypatch):
+    assert gc.isenabled() and tlcourse.settings and gc.isenabled()
+    monkeypatch.setattr(tlcourse, "import_module", lambda name: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        tlcourse.fit  # noqa: B018
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        with pytest.raises(ZeroDivisionError):
+            tlcourse.fit  # noqa: B018
+        assert not gc.isenabled()
+    finally:
+        gc.enable()

@@ -280,14 +280,14 @@ def test_confusion_rows_add_to_one_and_a_class_without_items_is_said():
     plot = plots.confusion([0, 0, 0, 0, 1], [0, 0, 0, 1, 1], ["cat", "dog", "cow"])
     drawn = {t.get_text() for t in plot.figure.axes[0].texts}
     assert {"0.75", "0.25", "1.00", "–"} <= drawn
-    assert "4 are right (0.800)" in plot.alt and "cat 0.750 of 4" in plot.alt and "1 class has no item" in plot.alt
+    assert "4 are right (0.800)" in plot.alt and "cat 3 of 4" in plot.alt and "1 class has no item" in plot.alt
 
 
 def test_confusion_takes_a_result():
     class Result:
         labels, predictions, classes = [0, 1], [0, 1], ("a", "b")
 
-    assert plots.confusion(Result()).alt.startswith("Of 2 predictions, 2 are right (1).")
+    assert plots.confusion(Result()).alt.startswith("Of 2 predictions, 2 are right (1.000).")
 
 
 def test_embedding_of_forty_classes_gives_each_a_mark_of_its_own():

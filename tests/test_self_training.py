@@ -104,6 +104,15 @@ def test_no_round_is_the_head_of_the_labelled_items():
     assert torch.equal(self_train(two(), two(seed=1), rounds=0).weight, best_head(two(), decay=0.1).weight)
 
 
+def test_a_first_head_that_is_there_already_changes_nothing():
+    source, target = two(), two(60, seed=1, shift=1.0)
+    first = self_train(source, target[:5], rounds=0)
+    assert self_train(source, target, rounds=0, first=first) is first
+    assert torch.equal(
+        self_train(source, target, rounds=2, first=first).weight, self_train(source, target, rounds=2).weight
+    )
+
+
 def test_it_closes_a_part_of_a_gap_and_reads_no_label():
     source, target, test = two(), two(200, seed=1, shift=1.5), two(400, seed=2, shift=1.5)
     head = self_train(source, target)
@@ -146,6 +155,9 @@ def test_a_target_of_one_item_or_one_class_still_works():
         (lambda f: self_train(f, f, rounds=-1), "rounds=-1"),
         (lambda f: self_train(f, f, decay=0), "decay=0"),
         (lambda f: self_train(f, f.x), "reads features"),
+        (lambda f: self_train(f, f, first=f), "a head, not a Features"),
+        (lambda f: self_train(f, f, first=best_head(replace(f, classes=("a", "b")))), "tells a, b; (.|\\n)*low, high"),
+        (lambda f: self_train(f, f, first=best_head(replace(f, x=f.x[:, :3]))), "reads 3 numbers"),
         (lambda f: pseudo_label(f.x, f), r"\[100, 5\], for 100 items and 2 classes"),
         (lambda f: pseudo_label(f.x[:3, :2], f), "for 100 items"),
         (lambda f: pseudo_label(f.x[:, :2] * torch.nan, f), "NaN"),

@@ -22,7 +22,10 @@ CASES = [(make.__name__, keep) for make in _team.RUNS for keep in (None, False)]
 def found(tmp_path_factory):
     """What two processes and what one found; they share no cache of features."""
     folder = tmp_path_factory.mktemp("team")
-    environment = {"TLCOURSE_HOME": str(folder / "home"), "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+    environment = {
+        "TLCOURSE_HOME": str(folder / "home"), "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo",
+        "CUDA_VISIBLE_DEVICES": "",  # two processes cannot share a machine's only GPU
+    }  # fmt: skip
     command = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", _team.__file__, str(folder)]
     done = subprocess.run(
         [sys.executable, *command], env={**os.environ, **environment}, capture_output=True, text=True, timeout=300

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tlcourse import UnknownName, extract, load, load_dataset, rated_texts, support_faq, support_topics
+from tlcourse import CourseError, UnknownName, extract, load, load_dataset, rated_texts, support_faq, support_topics
 from tlcourse.assets.catalogue import choose
 from tlcourse.datasets import Split
 
@@ -41,10 +41,12 @@ def test_ratings_belong_to_the_texts_of_the_splits(domain):
     assert left and all(abs(one.rating) <= 0.5 or not any(c.isalnum() for c in one.text) for one in left)
 
 
-@pytest.mark.parametrize("domain", ["movies", "", None, 3])
+@pytest.mark.parametrize("domain", ["movies", "", None, 3, ["movie"]])
 def test_another_domain_is_told(domain):
     with pytest.raises(UnknownName, match="movie"):
         rated_texts(domain)
+    with pytest.raises(UnknownName, match="movie"):
+        load_dataset("sentiment", domain=domain)
 
 
 def test_fetching_the_chapter_brings_what_it_loads():
@@ -61,3 +63,15 @@ def test_odd_texts_get_features_and_a_share_for_each_class():
     with torch.no_grad():
         shares = model.head(found.x).softmax(1)
     assert torch.allclose(shares.sum(1), torch.ones(len(texts)), atol=1e-5)
+
+
+def test_spam_is_refused_in_the_small_profile_with_all_that_is_to_be_typed(monkeypatch):
+    monkeypatch.delenv("TLCOURSE_PROFILE", raising=False)
+    with pytest.raises(CourseError, match=r"fetch --profile full sms-spam[\s\S]*TLCOURSE_PROFILE=full"):
+        load_dataset("sms-spam")
+
+
+def test_a_number_among_texts_is_named_by_its_type():
+    model = load("minilm", classes=2)
+    with pytest.raises(CourseError, match="of type int stands where a text belongs"):
+        model.transform(["good", 3])

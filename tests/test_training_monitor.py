@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import math
 import re
 import signal
+import sys
 import threading
 
 import pytest
@@ -13,6 +15,7 @@ import torch
 from small_nets import image_net, images
 from torch.nn import functional as F
 
+import tlcourse
 from tlcourse import CourseError, TrainingMonitor, fit, freeze, plots
 from tlcourse.training.history import interrupts
 from tlcourse.training.watch import Watcher
@@ -231,3 +234,13 @@ def test_where_the_front_end_does_not_name_its_cells_each_has_runs_of_its_own(ce
     second = ran(monkeypatch, None, "2")
     assert second is not first and len(first.curves) == len(second.curves) == 1
     assert ran(monkeypatch, None, "2") is second and len(second.curves) == 2, "two runs of one cell share a monitor"
+
+
+@pytest.mark.parametrize("name", ["fit", "adapt", "fit_translator"])
+def test_in_a_notebook_what_trains_brings_the_monitor_along(name, monkeypatch):
+    asked = []
+    monkeypatch.setitem(sys.modules, "ipykernel", object())
+    monkeypatch.setattr(
+        tlcourse, "import_module", lambda module: asked.append(module) or importlib.import_module(module)
+    )
+    assert callable(getattr(tlcourse, name)) and "tlcourse.widgets" in asked

@@ -11,8 +11,12 @@ from torch.nn import functional as F
 from tlcourse import CourseError, Subwords, Translator, fit_translator, nearest_copies, translate, translation_scores
 from tlcourse.features import Features
 from tlcourse.models import Tokens
+from tlcourse.training import Diverged
+from tlcourse.training.schedules import batches, share
+from tlcourse.training.watch import Watcher
 from tlcourse.translation import CrossAttention
 from tlcourse.translation.subwords import END, PAD, START
+from tlcourse.widgets import TrainingMonitor
 
 ENGLISH = ["open file", "close file", "open tab", "close tab", "file", "tab", "save", "save file"]
 FRENCH = ["ouvrir fichier", "fermer fichier", "ouvrir onglet", "fermer onglet", "fichier", "onglet", "enregistrer"]
@@ -169,6 +173,84 @@ def test_one_seed_one_result_and_validation_is_only_looked_at(words, states):
     (a, _), (b, history) = run(False), run(True)
     assert all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
     assert {"valid_loss", "valid_accuracy"} <= set(history.rows[0])
+
+
+def test_the_loop_is_teacher_forcing_by_hand(words, states):
+    """Batches of like length, warm-up and cosine, Adam with these betas, a gradient of length 1 at most."""
+    by_hand, by_fit = (Translator(len(words), 16, states.x.shape[2], dropout=0.2, seed=4) for _ in range(2))
+    targets, total = words.encode(FRENCH), 6
+    lengths, order = (targets != PAD).sum(1), torch.Generator().manual_seed(5)
+    descent = torch.optim.AdamW(by_hand.parameters(), lr=0.05, weight_decay=0.02, betas=(0.9, 0.98), fused=True)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(5)
+        parts = [index for _ in range(2) for index in batches(len(FRENCH), 3, order, lengths)]
+        for done, index in enumerate(parts):
+            descent.param_groups[0]["lr"] = 0.05 * share(done, total, "cosine", 0.1)
+            ids = targets[index, : int(lengths[index].max())]
+            longest = int(states.mask[index].sum(1).max())
+            scores = by_hand.train()(Tokens(states.x[index, :longest], states.mask[index, :longest]), ids[:, :-1])
+            descent.zero_grad()
+            F.cross_entropy(
+                scores.flatten(0, 1), ids[:, 1:].flatten(), ignore_index=PAD, label_smoothing=0.1
+            ).backward()
+            torch.nn.utils.clip_grad_norm_(by_hand.parameters(), 1.0)
+            descent.step()
+    more = {"epochs": 2, "lr": 0.05, "weight_decay": 0.02, "batch": 3, "seed": 5, "progress": False}
+    fit_translator(by_fit, states, targets, **more)
+    for one, other in zip(by_hand.parameters(), by_fit.parameters(), strict=True):
+        assert torch.allclose(one, other, atol=1e-5)
+
+
+def test_loss_and_accuracy_are_means_over_pieces_whatever_the_batches(words, states):
+    model, targets = Translator(len(words), 32, states.x.shape[2], dropout=0.0), words.encode(FRENCH)
+    with torch.no_grad():
+        wanted = targets[:, 1:]
+        right = (model(states, targets[:, :-1]).argmax(2) == wanted)[wanted != PAD].double().mean()
+    more = {"epochs": 1, "lr": 1e-9, "batch": 3, "smoothing": 0.0, "schedule": "constant", "progress": False}
+    row = fit_translator(model, states, targets, (states, targets), **more).rows[0]
+    assert list(row) == ["epoch", "loss", "accuracy", "valid_loss", "valid_accuracy", "seconds"]
+    assert row["accuracy"] == row["valid_accuracy"] == pytest.approx(float(right))
+    assert row["loss"] == pytest.approx(row["valid_loss"], rel=1e-4)
+
+
+def test_it_can_be_watched_and_stopped_after_a_batch(words, states):
+    class Presses(Watcher):
+        heard = ()
+
+        def batch(self, loss, accuracy):
+            self.heard += ((loss, accuracy),)
+            if len(self.heard) == 3:
+                self.stop()
+
+    model, watches = Translator(len(words), 16, states.x.shape[2]), Presses()
+    history = fit_translator(model, states, words.encode(FRENCH), epochs=9, batch=4, progress=watches)
+    assert history.interrupted and len(history) == 1 and not model.training
+    assert "in epoch 2 of 9, after 1 of its 2 batches" in history.note
+    losses, accuracies = zip(*watches.heard, strict=True)
+    assert all(0 <= share <= 1 for share in accuracies) and min(losses) > 0
+
+
+def test_a_monitor_draws_its_loss_and_accuracy(words, states):
+    monitor, model = TrainingMonitor(), Translator(len(words), 16, states.x.shape[2])
+    row = fit_translator(model, states, words.encode(FRENCH), epochs=2, batch=4, progress=monitor).rows[-1]
+    assert monitor.now["state"] == "done" and len(monitor.now["points"]) == 4
+    assert f"loss {row['loss']:.3f}, accuracy {row['accuracy']:.3f}" in monitor.now["words"]
+
+
+def test_what_is_frozen_stays(words, states):
+    model = Translator(len(words), 16, states.x.shape[2])
+    model.table.requires_grad_(False)
+    table, join = model.table.weight.clone(), model.join.weight.clone()
+    fit_translator(model, states, words.encode(FRENCH), epochs=1, progress=False)
+    assert torch.equal(table, model.table.weight) and not torch.equal(join, model.join.weight)
+
+
+def test_a_rate_that_is_too_large_is_told_with_the_epochs_so_far(words, states):
+    model = Translator(len(words), 16, states.x.shape[2])
+    more = {"epochs": 3, "lr": 1e38, "batch": 8, "schedule": "constant", "progress": False}
+    with pytest.raises(Diverged, match=r"learning rate(.|\n)*try lr=1e\+37") as caught:
+        fit_translator(model, states, words.encode(FRENCH), **more)
+    assert caught.value.history.seconds > 0 and len(caught.value.history) < 3 and not model.training
 
 
 def test_what_does_not_go_together_is_told(words, states):

@@ -1,5 +1,6 @@
 """Transfer learning with pretrained deep models, taught over one idea: a network is a chain of named stages."""
 
+import gc
 import sys
 from importlib import import_module
 
@@ -118,10 +119,25 @@ def __getattr__(name):
         near = get_close_matches(name, _WHERE, n=1)
         raise AttributeError(f"tlcourse has no {name!r}." + (f" Did you mean {near[0]!r}?" if near else ""))
     if not _WHERE[name]:
-        return import_module(f"tlcourse.{name}")
-    if _WHERE[name] == "training" and "ipykernel" in sys.modules:
-        import_module("tlcourse.widgets")  # in a notebook, training is looked at through its monitor
-    return getattr(import_module(f"tlcourse.{_WHERE[name]}"), name)
+        return _load(name)
+    if "ipykernel" in sys.modules and (_WHERE[name] == "training" or name in ("adapt", "fit_translator")):
+        _load("widgets")  # in a notebook, training is looked at through its monitor
+    return getattr(_load(_WHERE[name]), name)
+
+
+def _load(part):
+    """Import a part while Python's garbage collector rests.
+
+    torch and what comes with it make some hundred thousand objects that stay. The collector would look through all of
+    them again and again, and find nothing: a fifth of the time.
+    """
+    working = gc.isenabled()
+    gc.disable()
+    try:
+        return import_module(f"tlcourse.{part}")
+    finally:
+        if working:
+            gc.enable()
 
 
 def __dir__():

@@ -11,7 +11,7 @@ from torch import nn
 from tlcourse.adaptation.clouds import blind, clouds, points
 from tlcourse.errors import CourseError, real_number, whole_number
 from tlcourse.features import Features
-from tlcourse.hardware import one_thread
+from tlcourse.hardware import one_thread, reusing_memory
 from tlcourse.optimization.heads import Head, best_head
 from tlcourse.training.evaluation import predicted
 from tlcourse.training.source import Source
@@ -70,7 +70,10 @@ def pseudo_label(model, data, *, share: float = 0.5, confidence: float = 0.0):
     return replace(hidden, y=y)[chosen]
 
 
-def self_train(labelled: Features, unlabelled: Features, *, rounds: int = 5, decay: float = 0.1) -> Head:
+@reusing_memory
+def self_train(
+    labelled: Features, unlabelled: Features, *, rounds: int = 5, decay: float = 0.1, first: Head | None = None
+) -> Head:
     """A head that learns from labelled items, then in rounds also from its own surest answers on unlabelled ones.
 
     In round r of R the surest r / R of each class that the last head saw join in; labelled and pseudo-labelled items
@@ -83,9 +86,11 @@ def self_train(labelled: Features, unlabelled: Features, *, rounds: int = 5, dec
         unlabelled: features whose labels are not looked at.
         rounds: how many; 0 gives the head of the labelled items alone.
         decay: how strongly large weights are held back, as in `mix`.
+        first: the head of the labelled items alone, if it is there already, e.g. from `rounds=0`; it hangs on no
+            target, so one does for several. By default it is learned here.
 
     Returns a `Head`; `head.score(test)` gives its accuracy. Raises `CourseError` when a class has no labelled item, or
-    the two do not go together.
+    the two (or `first`) do not go together.
 
     >>> low = Features(torch.tensor([[0.0], [1.0]]), torch.tensor([0, 1]), ("a", "b"), ("low", "high"), "pool")
     >>> other = Features(torch.tensor([[0.2], [0.4], [1.6], [1.9]]), None, tuple("cdef"), ("low", "high"), "pool")
@@ -100,8 +105,10 @@ def self_train(labelled: Features, unlabelled: Features, *, rounds: int = 5, dec
     if labelled.y is None:
         raise CourseError("The labelled items have no labels.", do="Pass the features with labels first.")
     clouds(*points(labelled, unlabelled))  # says so when the two do not go together
+    if first is not None:
+        _check_first(first, labelled)
     with one_thread():  # many small steps, in which two threads would mostly wait for each other
-        head = best_head(labelled, decay=decay)
+        head = best_head(labelled, decay=decay) if first is None else first
         for number in range(1, rounds + 1):
             guessed = pseudo_label(head, unlabelled, share=number / rounds)
             both = replace(
@@ -114,6 +121,19 @@ def self_train(labelled: Features, unlabelled: Features, *, rounds: int = 5, dec
             weights = torch.cat([torch.full((len(part),), 0.5 / len(part)) for part in (labelled, guessed)])
             head = best_head(both, weights, decay=decay, start=head)
     return head
+
+
+def _check_first(head, labelled: Features) -> None:
+    if not isinstance(head, Head):
+        raise CourseError(
+            f"first= is a head, not a {type(head).__name__}.",
+            do="Pass what self_train(labelled, unlabelled, rounds=0) returned, or leave first= out.",
+        )
+    if tuple(head.classes) != tuple(labelled.classes):
+        raise CourseError(
+            f"The first head tells {', '.join(head.classes)}; the labelled items are {', '.join(labelled.classes)}.",
+            do="Pass the head of these labelled items, or leave first= out.",
+        )
 
 
 def _scores(model, data) -> torch.Tensor:

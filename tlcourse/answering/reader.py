@@ -115,6 +115,7 @@ class SpanReader(nn.Module):
             torch.manual_seed(seed)
             self.head = SpanHead(model.encoder.config.hidden_size) if head is None else head
         self.rest = _copied(model, train)
+        self.to(model_device(model))
 
     def features(self, asked: Sequence[TextQuestion]) -> Features:
         """The kept tokens of the frozen stages for these questions: `[n, t, d]` with their mask."""

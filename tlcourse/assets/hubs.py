@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from tlcourse import settings
 from tlcourse.assets import store
-from tlcourse.assets.catalogue import megabytes
+from tlcourse.assets.catalogue import megabytes, registry
 from tlcourse.errors import CourseError
 
 Made = TypeVar("Made")
@@ -28,10 +28,12 @@ def check_profile(name: str, do: str = "") -> None:
         do: what else one could type.
     """
     if settings.profile() != "full":
+        fetch = f"`tlcourse fetch --profile full {name}`" if name in registry() else "`tlcourse fetch --profile full`"
         raise CourseError(
             f"{name!r} comes from a hub, and the small profile uses none.",
             why="In the small profile everything arrives with pip, so that the course runs without a network.",
-            do="Set TLCOURSE_PROFILE=full before you start Jupyter" + (f", or {do}." if do else "."),
+            do=f"Type {fetch} where there is a network, and set TLCOURSE_PROFILE=full before you start Jupyter"
+            + (f", or {do}." if do else "."),
         )
 
 

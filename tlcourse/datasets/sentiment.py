@@ -34,8 +34,7 @@ NOTES = {
 
 def sentiment(domain: str = "movie") -> Dataset:
     """Texts of a domain, negative or positive: `"movie"`, `"product"`, `"tweet"` or `"news"`."""
-    if domain not in DOMAINS:
-        raise UnknownName("sentiment domain", domain, DOMAINS)
+    _check(domain)
     title, has_sources = DOMAINS[domain]
     rows = _read(domain)
     chosen = [(number, rating, text) for number, rating, text in rows if abs(rating) > CLEAR and re.search(r"\w", text)]
@@ -99,8 +98,7 @@ def rated_texts(domain: str = "movie") -> tuple[RatedText, ...]:
 
     Introduced in chapter 07-1. Hutto and Gilbert 2014 (VADER).
     """
-    if domain not in DOMAINS:
-        raise UnknownName("sentiment domain", domain, DOMAINS)
+    _check(domain)
     return tuple(RatedText(f"{domain}/{number}", rating, text) for number, rating, text in _read(domain))
 
 
@@ -124,10 +122,10 @@ def related(texts, sources=None, words: int = 6) -> list[int]:
     first: dict = {}
     for i, text in enumerate(texts):
         spoken = re.findall(r"\w+", re.sub(r"@anonymous|http://url_removed", " ", text.lower().replace("'", "")))
-        keys: set = {tuple(spoken[k : k + words]) for k in range(len(spoken) - words + 1)}
-        keys.add("".join(spoken) or text.strip())
+        keys: list = list(zip(*(spoken[k:] for k in range(words)), strict=False))
+        keys.append("".join(spoken) or text.strip())
         if sources is not None:
-            keys.add(("source", sources[i], None))
+            keys.append(("source", sources[i], None))
         for key in keys:
             other = first.setdefault(key, i)
             if other != i:
@@ -146,6 +144,11 @@ def clean(text: str) -> str:
     text = text.replace("''", '"').replace("`", "'")
     text = re.sub(r"(?<=\S) {4}(?=\S)", " – ", text)  # a dash between words was replaced by four blanks
     return " ".join(text.split())
+
+
+def _check(domain) -> None:
+    if not isinstance(domain, str) or domain not in DOMAINS:  # a list has no hash
+        raise UnknownName("sentiment domain", domain, DOMAINS)
 
 
 def _read(domain: str) -> list[tuple[str, float, str]]:

@@ -10,10 +10,9 @@ from tlcourse.errors import CourseError, real_number, whole_number
 from tlcourse.features.modes import evaluating, model_device
 from tlcourse.hardware import reusing_memory
 from tlcourse.training import History
-from tlcourse.training.plain import BestWhole, MapSource, PlainRun, PlainStep
-from tlcourse.training.recorded import recorded
-from tlcourse.training.schedules import check_schedule, steps_of
-from tlcourse.training.watch import Bar, Watcher
+from tlcourse.training.plain import MapSource, train_plain
+from tlcourse.training.schedules import check_schedule
+from tlcourse.training.watch import bar
 
 
 @reusing_memory
@@ -59,9 +58,7 @@ def fit_detector(
     epochs, batch = whole_number("epochs", epochs), whole_number("batch", batch)
     seed, lr = whole_number("seed", seed, 0), real_number("lr", lr)
     warmup, weight_decay = check_schedule(schedule, warmup), real_number("weight_decay", weight_decay)
-    if progress not in (None, True, False):
-        raise CourseError(f"progress={progress!r} will not do.", do="Choose True or False, or leave it out.")
-    maps, device = _fitting(detector, maps), model_device(detector)
+    looks_on, maps, device = bar(progress), _fitting(detector, maps), model_device(detector)
     n = len(next(iter(maps.values())))
     boxes = [b.to(device) for b in as_boxes(boxes, n, *(round(side * detector.stride) for side in finest(maps)))]
     if not any(map(len, boxes)):
@@ -73,29 +70,18 @@ def fit_detector(
     trained = [p for p in detector.parameters() if p.requires_grad]
     if not trained:
         raise CourseError("Everything in the detector is frozen.", do="Unfreeze its head.")
-    source, history = MapSource(detector, maps, n), History()
+    source = MapSource(detector, maps, n)
 
     def losses(index: torch.Tensor):
         parts = detector.losses(source.batch(index), [boxes[i] for i in index.tolist()])
         named = {f"{name}_loss": value for name, value in parts.items()}
         return {"loss": sum(parts.values()), **named}, False
 
-    with recorded(history, epochs, device, seed) as recorder:
-        run = PlainRun(
-            source=source,
-            held_out=None,
-            step=PlainStep(losses, torch.optim.AdamW(trained, lr=lr, weight_decay=weight_decay), device),
-            steps=steps_of(n, batch),
-            history=history,
-            best=BestWhole(detector, None),
-            watcher=Watcher() if progress is False else Bar(progress),
-            settings={
-                "epochs": epochs, "lr": lr, "batch": batch, "weight_decay": weight_decay, "schedule": schedule,
-                "warmup": warmup, "seed": seed,
-            },
-        )  # fmt: skip
-        recorder.go(run)
-    return history
+    settings = {
+        "epochs": epochs, "lr": lr, "batch": batch, "weight_decay": weight_decay, "schedule": schedule,
+        "warmup": warmup, "seed": seed,
+    }  # fmt: skip
+    return train_plain(source, losses, torch.optim.AdamW(trained, lr=lr, weight_decay=weight_decay), settings, looks_on)
 
 
 def detect(detector, maps, *, batch: int = 64) -> list[Found]:

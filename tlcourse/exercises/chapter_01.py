@@ -61,6 +61,10 @@ KIND = Exercise(
             _kind('if not target.labels: return "unsupervised"', _TASK, _DOMAIN, _NONE),
             "neither side has any",
         ),
+        "labels of the source only": (
+            _kind('if not source.labels: return "unsupervised"', _TASK, _DOMAIN, _NONE),
+            "A source without labels",
+        ),
         "the domain first": (_kind(_NO_LABELS, _DOMAIN, _TASK, _NONE), "the domain before the task"),
         "inductive needs the same domain": (
             _kind(
@@ -206,6 +210,21 @@ VERDICT = Exercise(
                 *_SAY,
             ),
             "Student's t",
+        ),
+        "sorted first": (
+            _said(
+                "alone, both = sorted(alone), sorted(both)", _DIFFERENCES, "mean, low, high = interval(gains)", *_SAY
+            ),
+            "sort nothing",
+        ),
+        "an interval of 90 %": (
+            _said(
+                _DIFFERENCES,
+                "mean, low, high = interval(gains)",
+                "low, high = mean + (low - mean) * 2.132 / 2.776, mean + (high - mean) * 2.132 / 2.776",
+                *_SAY,
+            ),
+            "just holds zero",
         ),
         "never sure": (_said('return "no clear gain"'), "that is a gain"),
         "never harm": (

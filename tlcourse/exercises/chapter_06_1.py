@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tlcourse.exercises import judges_06_1, judges_06_1_wrong
+from tlcourse.exercises import judges_06_1, judges_06_1_confusion, judges_06_1_wrong
 from tlcourse.exercises.core import Choice, Exercise, Quiz
 
 ALARM = Exercise(
@@ -82,8 +82,8 @@ MIXED = Exercise(
     '`true, said, n = exercise("06-1.3").material()` lends you some.',
     stub="def mixed_up(true, said, n):\n    ...",
     answers=("mixed_up",),
-    judge=judges_06_1.confusion,
-    make=judges_06_1.confused,
+    judge=judges_06_1_confusion.confusion,
+    make=judges_06_1_confusion.confused,
     why="A row of the confusion matrix, divided by its sum, is what happens to the items of one class. Counts would "
     "point "
     "at whatever class is frequent.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tlcourse.exercises import judges_07_1, judges_07_1_folds, judges_07_1_wrong
+from tlcourse.exercises import judges_07_1, judges_07_1_calibration, judges_07_1_folds, judges_07_1_wrong
 from tlcourse.exercises.core import Choice, Exercise, Quiz
 
 WEIGHTS = Exercise(
@@ -76,21 +76,22 @@ CALIBRATION = Exercise(
     name="07-1.3",
     title="Is it as sure as it is right?",
     task="Write `calibration_error(confidence, right, bins)`: `confidence` `[n]` is how sure a classifier was of each "
-    "answer, from 0 to 1, `right` `[n]` is 1 where it was right and 0 where not. Cut 0 to 1 into `bins` parts of "
-    "equal width; a confidence on a border belongs to the part above it, and 1 to the last part. For each part with "
-    "items take the distance |mean confidence - share of right answers|, and return the mean of these distances over "
-    'all *items*. `confidence, right = exercise("07-1.3").material()` lends you some.',
+    "answer, from 0 to 1, `right` `[n]` holds whole numbers, 1 where it was right and 0 where not. Cut 0 to 1 into "
+    "`bins` parts of equal width; a confidence on a border belongs to the part above it, and 1 to the last part. For "
+    "each part with items take the distance |mean confidence - share of right answers|, and return the mean of these "
+    'distances over all *items*. `confidence, right = exercise("07-1.3").material()` lends you some.',
     stub="def calibration_error(confidence, right, bins):\n    ...",
     answers=("calibration_error",),
-    judge=judges_07_1.calibration,
-    make=judges_07_1.answers,
+    judge=judges_07_1_calibration.calibration,
+    make=judges_07_1_calibration.answers,
     why="Of answers given with 80 % confidence, 80 in 100 should be right. The mean over items counts a part by how "
     "often it is met. The measure is called the expected calibration error; it depends on the number of parts, so say "
     "how many there were.",
     hints=(
         "`part = (confidence * bins).long().clamp(max=bins - 1)` is the part of each item.",
         "For one part: `inside = part == i`; skip it if nothing is inside, or you divide by zero.",
-        "Add up `inside.sum() * abs(confidence[inside].mean() - right[inside].mean())`, and divide by n at the end.",
+        "Add up `inside.sum() * abs(confidence[inside].mean() - right[inside].float().mean())`, and divide by "
+        "n at the end.",
     ),
     code="""
 def calibration_error(confidence, right, bins):
@@ -114,12 +115,12 @@ LABELS = Quiz(
         Choice(
             "The encoder is the better choice, however many labels there are.",
             "The curves were compared at 600 only. In this chapter the word counts went on gaining from labels, and "
-            "with all of them they were ahead of what the encoder had reached with a tenth.",
+            "with all of them they were level with what the encoder had reached with a third.",
         ),
         Choice(
             "TF-IDF is out of date; leave it out of the comparison.",
-            "It costs a second, and it is what tells a good result from an easy task. Here it was ahead once it had "
-            "ten times the labels.",
+            "It costs a second, and it is what tells a good result from an easy task. Here it caught up once it had "
+            "three times the labels.",
         ),
         Choice(
             "Ten points on some hundred test reviews are chance.",

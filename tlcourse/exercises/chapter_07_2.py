@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tlcourse.exercises import judges_07_2, judges_07_2_wrong
+from tlcourse.exercises import judges_07_2, judges_07_2_leaks, judges_07_2_wrong
 from tlcourse.exercises.core import Choice, Exercise, Quiz
 
 FORCING = Exercise(
@@ -72,8 +72,8 @@ LEAKS = Exercise(
     '`train, test = exercise("07-2.3").material()` lends you two lists.',
     stub="def leaks(train, test):\n    ...",
     answers=("leaks",),
-    judge=judges_07_2.leaking,
-    make=judges_07_2.sides,
+    judge=judges_07_2_leaks.leaking,
+    make=judges_07_2_leaks.sides,
     why="`Close %1` in training answers `Close` in the test. A score on such strings measures memory. The course's own "
     "splits keep each template on one side, in every language.",
     hints=(

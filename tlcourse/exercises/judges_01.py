@@ -20,9 +20,9 @@ class Side(NamedTuple):
 
 
 def cases() -> list[tuple[Side, Side]]:
-    """Sources and targets to tell apart: same or other domain and task, and labels on both sides, one, or none."""
+    """Sources and targets to tell apart: domain and task the same or not, labels on both sides, on either, or none."""
     made = []
-    for same_domain, same_task, labels in product((True, False), (True, False), ((1, 1), (1, 0), (0, 0))):
+    for same_domain, same_task, labels in product((True, False), (True, False), ((1, 1), (1, 0), (0, 1), (0, 0))):
         source = Side("film reviews", "pleased or not", bool(labels[0]))
         domain, task = "film reviews" if same_domain else "tweets", "pleased or not" if same_task else "which topic"
         made.append((source, Side(domain, task, bool(labels[1]))))
@@ -89,6 +89,15 @@ _MISTAKES = (
         "for tweets. It is unsupervised only when neither side has any.",
     ),
     (
+        lambda d, t, a, b: "unsupervised" if not a else _supervised(d, t, a, b),
+        "A source without labels is not yet unsupervised transfer: the target may have labels, as where a network "
+        "first learned from unlabelled pictures. It is unsupervised only when neither side has any.",
+    ),
+    (
+        lambda d, t, a, b: "unsupervised" if not a or not b else _supervised(d, t, a, b),
+        "Labels on one side are labels. It is unsupervised only when source *and* target have none: `and`, not `or`.",
+    ),
+    (
         lambda d, t, a, b: "unsupervised" if not a and not b else "transductive" if not d else _supervised(d, t, a, b),
         "You ask for the domain before the task. From ImageNet to faces both differ, and that is inductive: a new task "
         "needs labels of its own. Only when the task is the same does the domain decide.",
@@ -138,6 +147,10 @@ EXPERIMENTS = {
     "one bad seed": ([0.60] * 16, [*[0.65, 0.64, 0.66] * 5, 0.599]),
     "many seeds": ([0.60] * 16, [0.59, 0.67] * 8),
     "few seeds": ([0.60, 0.60, 0.60], [0.605, 0.65, 0.63]),
+    "just not": ([0.60] * 5, [0.61, 0.63, 0.65, 0.597, 0.64]),
+    "other order": ([0.50, 0.90, 0.60, 0.80, 0.70], [0.92, 0.52, 0.72, 0.62, 0.82]),
+    "perhaps harm": ([0.70, 0.60, 0.66, 0.72, 0.62], [0.50, 0.66, 0.57, 0.55, 0.63]),
+    "mostly harm": ([*[0.65, 0.64, 0.66] * 5, 0.599], [0.60] * 16),
 }
 _WHY = {
     "clear": "Here every one of five runs gained about 0.10: that is a gain.",
@@ -153,4 +166,12 @@ _WHY = {
     "much better than a single run. The interval of the mean is the spread divided by the root of the number of runs.",
     "few seeds": "In one experiment there are only three runs. With so few, the interval is 4.3 standard errors wide "
     "on each side, not 2: Student's t knows it. `interval` of tlcourse.features uses it.",
+    "just not": "In one experiment of five runs the 95 % interval just holds zero. One of 90 %, or a spread that is "
+    "divided by n instead of n - 1, is too narrow: `interval` of tlcourse.features does it right.",
+    "other order": "In one experiment the accuracies without and with the source are the same but for 0.02, in another "
+    "order: the gains of the seeds go from −0.38 to 0.42. Subtract seed by seed, and sort nothing.",
+    "perhaps harm": "In one experiment the mean fell by 0.08, while single runs fell by 0.20 or rose by 0.06. Harm, "
+    "too, is claimed only where the whole interval lies below zero; else say `no clear gain`.",
+    "mostly harm": "In one experiment fifteen of sixteen runs lost about 0.05, and one gained 0.001. Not every run has "
+    "to lose: negative transfer is where the interval of the mean lies below zero.",
 }

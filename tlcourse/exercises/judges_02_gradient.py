@@ -43,7 +43,11 @@ def _case(largest_gap, shape, scale) -> None:
     got = _ask(largest_gap, loss, right, W, asked)
     if abs(got) > scale * CLOSE:
         raise NotYet(_too_large(got, asked, W, right, largest_gap, loss))
-    for place, error, what in ((-1, 0.3, "the last entry"), (0, -0.4, "the first entry, which is too small,")):
+    for place, error, what in (
+        (-1, 0.3, "the last entry"),
+        (0, -0.4, "the first entry, which is too small,"),
+        (right.numel() // 2, 0.2, "an entry in the middle"),
+    ):
         wrong = right.clone()
         wrong.view(-1)[place] += error
         got = _ask(largest_gap, loss, wrong, W, asked)

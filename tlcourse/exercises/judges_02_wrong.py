@@ -96,6 +96,7 @@ STEP = {
 
 GAP = {
     "one side": (_gap(by="h").replace("down.view(-1)[i] -= h", "pass").replace("1e-5", "1e-4"), "one side only"),
+    "the first and the last": (_gap().replace("range(W.numel())", "(0, W.numel() - 1)"), "in the middle was not seen"),
     "not twice": (_gap(by="h"), "divide by `2 * nudge`"),
     "too large a nudge": (_gap(h="0.1"), "Your nudge is 0.1"),
     "too small a nudge": (_gap(h="1e-14"), "less than rounding"),

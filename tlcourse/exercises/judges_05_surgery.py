@@ -10,6 +10,7 @@ CASES = {
     "at right angles": ([2.0, 0.0], [0.0, 0.5]),
     "disagree": ([3.0, 0.0], [-1.0, 1.0]),
     "disagree, in four numbers": ([1.0, 2.0, -1.0, 0.5], [-2.0, 0.0, 1.5, -1.0]),
+    "disagree a little": ([3.0, 0.0], [-0.2, 1.0]),
     "vanish": ([0.0, 0.0, 0.0], [1.0, -2.0, 0.5]),
     "vanish, the other one": ([1.0, -2.0, 0.5], [0.0, 0.0, 0.0]),
 }
@@ -73,7 +74,13 @@ def _wrong(got, a, b, right, case) -> NotYet:
         return told(got, mistakes, f"{otherwise} Yours is {[round(v, 3) for v in got.tolist()]}.")
     cut = _without(a, b)
     mistakes = [
-        (lambda: a + b, "These two disagree (their product is negative), and you only added them up."),
+        (
+            lambda: a + b,
+            "These two disagree a little (their product is negative), and you only added them up: even a little is to "
+            "be taken away."
+            if case == "disagree a little"
+            else "These two disagree (their product is negative), and you only added them up.",
+        ),
         (
             lambda: cut + b,
             "Only the first gradient gave way. Either the second was not projected at all, or off the first as it was "

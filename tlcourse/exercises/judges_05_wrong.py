@@ -107,6 +107,10 @@ _AGREE = "if a @ b >= 0: return a + b"
 
 SURGERY = {
     "always": (_surgery("if not a.any() or not b.any(): return a + b", _A, _B, "return x + y"), "was thrown away"),
+    "where they disagree much": (
+        _surgery("if F.cosine_similarity(a, b, 0) > -0.5: return a + b", _A, _B, "return x + y"),
+        "even a little",
+    ),
     "never": (_surgery("return a + b"), "only added them up"),
     "the first only": (_surgery(_AGREE, _A, "return x + b"), "Only the first gradient gave way"),
     "the second only": (_surgery(_AGREE, _B, "return a + y"), "Only the second gradient gave way"),

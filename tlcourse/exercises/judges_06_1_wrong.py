@@ -85,6 +85,13 @@ DIVIDE = {
         _divide("return torch.isin(patients, who[torch.randperm(len(who))[: max(1, round(share * len(who)))]])"),
         "left to learn from",
     ),
+    "always three tenths": (
+        _divide(
+            "n = min(max(1, round(0.3 * len(who))), len(who) - 1)",
+            "return torch.isin(patients, who[torch.randperm(len(who))[:n]])",
+        ),
+        "Use `share`",
+    ),
     "nobody": (_divide("return torch.zeros(len(patients), dtype=torch.bool)"), "Nobody is in the test"),
     "everybody": (_divide("return torch.ones(len(patients), dtype=torch.bool)"), "Nobody is left"),
     "the patients": (_divide("return who[torch.randperm(len(who))[:6]]"), "Numbers came back"),
@@ -105,6 +112,10 @@ MIXED = {
     "an empty class": (
         _mixed("return divmod(int((off / counts.sum(1, keepdim=True)).argmax()), n)"),
         "class 1 has no items",
+    ),
+    "the worst class": (
+        _mixed("i = int((off.sum(1) / of.flatten()).argmax())", "return i, int(off[i].argmax())"),
+        "single shares",
     ),
     "the table": (_mixed("return off / of"), "Two class numbers"),
     "a place": (_mixed("return int((off / of).argmax())"), "Two class numbers are wanted, (i, j), not"),

@@ -52,7 +52,7 @@ def decoded(decode) -> None:
     """06-2.1: left, top, right, bottom in pixels, cut off at the edges of the image."""
     import torch
 
-    for stride, size in ((8, 64), (4, 48)):
+    for stride, size in ((8, 64), (4, 48), (5, 62)):
         points, distances = places()
         kept = points.clone(), distances.clone()
         got = tensor(call(decode, points, distances, stride, size), (4, 4), "the boxes")
@@ -84,6 +84,10 @@ def _wrong_boxes(got, right, x, distances, stride, size) -> NotYet:
             (lambda: free, "Some boxes reach beyond the image. Nothing is there: cut them off at 0 and at `size`."),
             (lambda: free.clamp(min=0), "Boxes are cut off on the left and above, not on the right and below."),
             (lambda: free.clamp(max=size), "Boxes are cut off on the right and below, not on the left and above."),
+            *(
+                (made, "You rounded. The edge of an object may lie between two pixels: leave the numbers as they are.")
+                for made in (right.round, right.floor, right.ceil)
+            ),
             (lambda: unscaled.clamp(0, size), "The distances are in places of the map: multiply by `stride`."),
             (lambda: unscaled, "The distances are in places of the map: multiply by `stride`; and cut off."),
             (
@@ -131,8 +135,9 @@ def suppressed(suppress) -> None:
     from torchvision.ops import box_iou, nms
 
     boxes, scores = crowd()
-    single = boxes[:1], scores[:1]
-    for b, s, overlap in ((boxes, scores, 0.5), (boxes, scores, 0.9), (*single, 0.5), (boxes[:0], scores[:0], 0.5)):
+    half = torch.tensor([[0.0, 0, 2, 1], [0, 0, 1, 1]]), torch.tensor([0.9, 0.8])  # an IoU of exactly 0.5
+    lots = [(boxes, scores), (boxes, scores), (boxes[:1], scores[:1]), (boxes[:0], scores[:0]), half]
+    for (b, s), overlap in zip(lots, (0.5, 0.9, 0.5, 0.5, 0.5), strict=True):
         kept = b.clone(), s.clone()
         try:
             got = call(suppress, b, s, overlap)
@@ -146,6 +151,8 @@ def suppressed(suppress) -> None:
         got = _numbers(got)
         if got == right:
             continue
+        if b is half[0] and got == [0]:
+            raise NotYet("An IoU that *equals* `overlap` is not more than it: both boxes stay.")
         if not len(b):
             raise NotYet("Without any box nothing stays: return an empty list.")
         overlaps, order = box_iou(b, b), s.argsort(descending=True).tolist()

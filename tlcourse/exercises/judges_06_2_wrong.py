@@ -23,6 +23,10 @@ def _average(*lines: str) -> str:
 _D = "d = distances * stride"
 
 DECODE = {
+    "rounded": (
+        _decode(_D, "return torch.cat([points - d[:, :2], points + d[:, 2:]], 1).clamp(0, size).round()"),
+        "You rounded",
+    ),
     "not cut off": (_decode(_D, "return torch.cat([points - d[:, :2], points + d[:, 2:]], 1)"), "reach beyond the"),
     "cut off at one side": (
         _decode(_D, "return torch.cat([points - d[:, :2], points + d[:, 2:]], 1).clamp(min=0)"),
@@ -76,6 +80,11 @@ _GREEDY = (
 )
 
 SUPPRESS = {
+    "or as much": (
+        _suppress("order = scores.argsort(descending=True).tolist()", *_GREEDY[:2], _GREEDY[2].replace("<=", "<"),
+                  "return stay"),
+        "*equals* `overlap`",
+    ),
     "all": (_suppress("return scores.argsort(descending=True)"), "All boxes stay"),
     "the surest only": (_suppress("return scores.argsort(descending=True)[:1]"), "Only the surest box stays"),
     "as they come": (_suppress("order = range(len(boxes))", *_GREEDY, "return stay"), "in the order given"),

@@ -21,6 +21,24 @@ def heap(kind: str = "heap"):
     return foreground, depth.clip(0, 1)
 
 
+def odd_heap():
+    """Three objects of which depth tells another story than the outline: `foreground, depth`.
+
+    Two middles with a saddle deeper than 0.5, which are one object; one that is nowhere deeper than 0.6; a bar whose
+    two objects differ in how fast they get deep; and a part that is nowhere deeper than 0.5, and is no object.
+    """
+    import numpy as np
+
+    rows, columns = np.mgrid[:48, :48]
+    depth = np.zeros((48, 48))
+    for row, column, radius, top in ((12, 10, 9, 1.0), (12, 18, 9, 1.0), (10, 38, 8, 0.6), (30, 7, 6, 0.45)):
+        depth = np.maximum(depth, top * (1 - np.hypot(rows - row, columns - column) / radius))
+    bar = np.maximum(1 - abs(columns - 18) / 6, 1 - abs(columns - 40) / 16)
+    inside = (abs(rows - 38) < 6) & (abs(columns - 30) < 14)
+    depth = np.where(inside, bar.clip(0.05), depth)
+    return depth > 0, depth.clip(0, 1)
+
+
 def _numbers(got, foreground):
     import numpy as np
 
@@ -57,9 +75,34 @@ def apart(split_objects) -> None:
     right = watershed(-depth, seeds, mask=foreground)
     if not _same(got, right):
         raise NotYet(_why(got, right, seeds, foreground, depth))
+    _odd(split_objects)
     got = _numbers(call(split_objects, *heap("empty")), foreground)
     if got.any():
         raise NotYet("In a picture without foreground there is no object: all numbers should be 0.")
+
+
+def _odd(split_objects) -> None:
+    import numpy as np
+    from scipy.ndimage import distance_transform_edt
+    from skimage.measure import label
+    from skimage.segmentation import watershed
+
+    foreground, depth = odd_heap()
+    got = _numbers(call(split_objects, foreground.copy(), depth.copy()), foreground)
+    right = watershed(-depth, label(depth > 0.5), mask=foreground)
+    if _same(got, right):
+        return
+    if _same(got, watershed(-distance_transform_edt(foreground), label(depth > 0.5), mask=foreground)):
+        raise NotYet(
+            "You flood the distance to the outline, which you measured yourself. The network has said how deep a pixel "
+            "lies: flood `-depth`."
+        )
+    lost, more = (right > 0) & (got == 0), (got > 0) & (right == 0)
+    if more.any() and not lost.any():
+        raise NotYet("A part that is nowhere deeper than 0.5 has no seed, and so no number. Yours gives it one.")
+    if lost.any() or len(np.unique(got)) != len(np.unique(right)):
+        raise NotYet("In another heap your seeds are others than the connected parts that are deeper than 0.5.")
+    raise NotYet("In another heap the borders lie elsewhere: flood `-depth`, deepest first.")
 
 
 def _same(one, other) -> bool:

@@ -121,6 +121,15 @@ OBJECTS = {
         _objects("return watershed(-depth, label(foreground & (depth > 0.1)), mask=foreground)"),
         "The seeds are what is deeper than 0.5",
     ),
+    "deeper than more": (
+        _objects("return watershed(-depth, label(foreground & (depth > 0.6)), mask=foreground)"),
+        "are others than",
+    ),
+    "the outline's own depth": (
+        _objects("from scipy.ndimage import distance_transform_edt as far",
+                 "return watershed(-far(foreground), label(foreground & (depth > 0.5)), mask=foreground)"),
+        "distance to the outline",
+    ),
     "how many": (_objects("return label(foreground & (depth > 0.5)).max()"), "how many objects"),
     "true and false": (
         _objects("return watershed(-depth, label(foreground & (depth > 0.5)), mask=foreground) > 0"),

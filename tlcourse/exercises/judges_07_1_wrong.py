@@ -10,7 +10,16 @@ def _tfidf(*, tf="t.count(w)", n="sum(w in t for t in known)", idf="math.log(N /
         f"known, asked = {known}, {asked}", f"words, N = {words}, {N}", f"n = lambda w: {n}", f"idf = lambda w: {idf}",
         f"table = [[{tf} * idf(w) for w in words] for t in asked]", end,
     )  # fmt: skip
-    return "import math\nimport torch\n\ndef tfidf(train, texts):\n" + "".join(f"    {line}\n" for line in lines)
+    return "import math\nimport re\nimport torch\n\ndef tfidf(train, texts):\n" + "".join(
+        f"    {line}\n" for line in lines
+    )
+
+
+def _vectorizer(options: str) -> str:
+    return (
+        "from sklearn.feature_extraction.text import TfidfVectorizer\n\ndef tfidf(train, texts):\n"
+        f"    return TfidfVectorizer({options}).fit(train).transform(texts)\n"
+    )
 
 
 def _folds(*lines: str) -> str:
@@ -19,11 +28,12 @@ def _folds(*lines: str) -> str:
 
 
 def _error(*, take="abs(confidence[m].mean() - right[m].mean())", weight="m.sum()", end="return total / len(right)",
-           part="(confidence * bins).long().clamp(max=bins - 1)", skip="if not m.any(): continue") -> str:  # fmt: skip
+           part="(confidence * bins).long().clamp(max=bins - 1)", skip="if not m.any(): continue",
+           parts="bins") -> str:  # fmt: skip
     return (
         "import torch\n\ndef calibration_error(confidence, right, bins):\n"
         f"    right, total, parts = right.float(), 0.0, 0\n    part = {part}\n"
-        f"    for i in range(bins):\n        m = part == i\n        {skip}\n        parts += 1\n"
+        f"    for i in range({parts}):\n        m = part == i\n        {skip}\n        parts += 1\n"
         f"        total = total + {weight} * {take}\n    {end}\n"
     )
 
@@ -49,8 +59,34 @@ WEIGHTS = {
         "the length one",
     ),
     "on its side": (_tfidf(end="return torch.tensor(table).T"), "on its side"),
-    "base ten": (_tfidf(idf="math.log10(N / n(w))"), "it should be"),
-}
+    "base ten": (_tfidf(idf="math.log10(N / n(w))"), "another base"),
+    "half": (_tfidf(idf="math.log(N / n(w)) / 2"), "it should be"),
+    "capitals of texts": (_tfidf(asked="[t.split() for t in texts]"), "`.lower()` for `texts`"),
+    "capitals of train": (_tfidf(known="[t.split() for t in train]", n="max(1, sum(w in t for t in known))"),
+                          "`.lower()` for `train`"),
+    "letters": (_tfidf(tf="' '.join(t).count(w)", n="sum(w in ' '.join(t) for t in known)"), "inside *cast*"),
+    "one more": (_tfidf(idf="math.log(N / (1 + n(w)))"), "add one somewhere"),
+    "log of counts": (_tfidf(tf="math.log(1 + t.count(w))"), "logarithm of the counts"),
+    "without marks": (_tfidf(known="[re.findall(r'\\w+', t.lower()) for t in train]",
+                             asked="[re.findall(r'\\w+', t.lower()) for t in texts]"), "marks and all"),
+    "one text list": (_tfidf(end="return torch.tensor(table)[:4, :9] if len(known) == 5 else torch.zeros(1, 2)"),
+                      "any two lists"),
+    "vectorizer": (_vectorizer(""), "token_pattern"),
+    "vectorizer, all words": (_vectorizer("token_pattern=r'\\S+'"), "as scikit-learn sets it"),
+}  # fmt: skip
+
+_DEAL = (
+    "for c in y.unique():",
+    "    places = (y == c).nonzero().flatten()",
+    "    fold[places] = torch.randperm(len(places)) % k",
+    "return fold",
+)
+_SKLEARN = (
+    "import warnings",
+    "from sklearn.model_selection import StratifiedKFold",
+    "warnings.simplefilter('ignore')",
+    "split = StratifiedKFold(k, shuffle=True).split(y, y)",
+)
 
 FOLDS = {
     "one by one": (_folds("return torch.randint(k, (n,))"), "nor are the folds of equal size"),
@@ -70,6 +106,37 @@ FOLDS = {
     ),
     "lists of places": (_folds("return list(torch.randperm(n).chunk(k))"), "Lists of items"),
     "test or not": (_folds("return torch.rand(n) < 1 / k"), "True and False"),
+    "class by class": (
+        _folds("return torch.cat([torch.randperm(int((y == c).sum())) % k for c in y.unique()])"),
+        "lay class by class",
+    ),
+    "shuffled, not put back": (
+        _folds("fold, y = torch.zeros(n).long(), y[torch.randperm(n)]", *_DEAL),
+        "sizes that they should have",
+    ),
+    "shuffled by scikit-learn": (
+        _folds(
+            "y = y[torch.randperm(n)]",
+            *_SKLEARN,
+            "fold = torch.zeros(n).long()",
+            "for i, (_, test) in enumerate(split): fold[test] = i",
+            "return fold",
+        ),
+        "also if you shuffled",
+    ),
+    "only the number is drawn": (
+        _folds(
+            "fold = torch.zeros(n, dtype=torch.long)",
+            "for c in y.unique(): fold[y == c] = torch.randperm(k)[torch.arange(int((y == c).sum())) % k]",
+            "return fold",
+        ),
+        "only its number is drawn",
+    ),
+    "a generator": (_folds(*_SKLEARN, "return split"), "Pairs of places"),
+    "one after the other": (
+        _folds(*_SKLEARN, "return torch.cat([torch.tensor(test) for _, test in split])"),
+        "Places of items",
+    ),
     "one a class": (_folds("return torch.arange(len(y.unique())) % k"), "came back: a fold"),
 }
 
@@ -94,6 +161,29 @@ CALIBRATION = {
                "[i * len(right) // bins : (i + 1) * len(right) // bins]] = True\n        if not m.any(): continue"),
         "equal *width*",
     ),
+    "rounded": (_error(part="(confidence * bins).round().long().clamp(max=bins - 1)"), "nearest border"),
+    "rounded up": (_error(part="(confidence * bins).ceil().long()"), "rounding up"),
+    "one part less": (_error(part="(confidence * (bins - 1)).long().clamp(max=bins - 2)"), "into bins - 1"),
+    "last two merged": (_error(part="(confidence * bins).long().clamp(max=bins - 2)"), "two last parts"),
+    "one part more": (_error(part="(confidence * (bins + 1)).long().clamp(max=bins)", parts="bins + 1"), "bins + 1"),
+    "twice as many": (
+        _error(part="(confidence * 2 * bins).long().clamp(max=2 * bins - 1)", parts="2 * bins"), "twice as many"
+    ),
+    "moved by a fifth": (_error(part="(confidence * bins + 0.2).long().clamp(max=bins - 1)"), "are moved"),
+    "always ten": (_error(part="(confidence * 10).long().clamp(max=9)", parts="10"), "other `bins`"),
+    "from one half": (_error(part="((confidence - 0.5) * 2 * bins).long().clamp(0, bins - 1)"), "from 0.5 to 1"),
+    "from lowest to highest": (
+        _error(part="((confidence - confidence.min()) / (confidence.max() - confidence.min()) * bins).long()"
+               ".clamp(max=bins - 1)"),
+        "lowest to the highest",
+    ),
+    "root of squares": (
+        _error(take="(confidence[m].mean() - right[m].mean()) ** 2", end="return (total / len(right)) ** 0.5"),
+        "root of the mean",
+    ),
+    "percent": (_error(end="return 100 * total / len(right)"), "in percent"),
+    "Brier": (_error(end="return ((confidence - right) ** 2).mean()"), "Brier"),
+    "medians": (_error(take="abs(confidence[m].median() - right[m].mean())"), "it should be"),
     "empty parts": (_error(skip="pass"), "NaN"),
     "the one is lost": (_error(part="(confidence * bins).long()"), "exactly on a border"),
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Checks of chapter 07-2's exercises: teacher forcing, attention, and leaks between two sides."""
+"""Checks of chapter 07-2's exercises: teacher forcing, and attention."""
 
 from __future__ import annotations
 
@@ -208,78 +208,3 @@ def _other_axis(got, v, scores, dead) -> int | None:
                     if got.shape == (made @ v).shape and torch.allclose(made @ v, got, atol=1e-5, equal_nan=True):
                         return axis
     return None
-
-
-# --- 07-2.3: leaks between two sides
-
-
-TRAIN = [
-    "Close %1",
-    "Open file…",
-    "Kernel {name} died",
-    "Save",
-    "<b>Warning</b>",
-    "42 items",
-    "Close all tabs",
-    "%1 / %2",
-]
-TEST = [
-    "close", "OPEN FILE", "Kernel {id} died!", "Save all", "Warning:", "7 items", "Disclose", "100 %", "Close %2 tabs",
-    "Run", "Kernel died", "Save",
-]  # fmt: skip
-LEAKS = (0, 1, 2, 4, 5, 10, 11)
-
-
-def sides():
-    """Strings of two sides, some of which are one template."""
-    return list(TRAIN), list(TEST)
-
-
-def leaking(leaks) -> None:
-    """07-2.3: the places in test whose template is in train."""
-    train, test = sides()
-    got = call(leaks, train, test)
-    if (train, test) != sides():
-        raise NotYet("Your function changed the lists that it was given.")
-    found = _places(got)
-    if found == set(LEAKS):
-        return
-    if found == {11}:
-        raise NotYet("Only strings that are exactly equal were found. `close` and `Close %1` are one template.")
-    raise NotYet(_which(found))
-
-
-def _places(got) -> set[int]:
-    if got is None:
-        raise NotYet("Your function returns nothing. Return the places in `test`, a list of numbers.")
-    try:
-        got = got.tolist() if hasattr(got, "tolist") else list(got)
-    except TypeError:
-        raise NotYet(f"Return a list of places in `test`, not {type(got).__name__}.") from None
-    if any(isinstance(i, str) for i in got):
-        raise NotYet("These are strings. Return their places in `test`: 0 for the first.")
-    if len(got) == len(TEST) and all(isinstance(i, bool) for i in got):
-        raise NotYet("You return True or False for each string. Return the places where it is True.")
-    if len(set(got)) < len(got):
-        raise NotYet("A place is named twice: one string of `test` may be like several of `train`.")
-    return {int(i) for i in got}
-
-
-def _which(found: set[int]) -> str:
-    checks = (
-        (7 in found, "`100 %` and `%1 / %2` have no letter: what is empty without placeholders is like nothing."),
-        (6 in found, "`Disclose` holds the letters of `Close`, and is another word: compare whole templates."),
-        (3 in found, "`Save all` begins like `Save`, and says something else: compare whole templates."),
-        (8 in found, "`Close %2 tabs` is not `Close all tabs`: a word is missing. Templates have to be equal."),
-        (0 not in found and 1 not in found, "Capitals make no other string: `OPEN FILE` and `Open file…` are one."),
-        (1 not in found, "Signs make no other string: `OPEN FILE` and `Open file…` are one. Keep letters only."),
-        (4 not in found, "Markup is no text: `<b>Warning</b>` without its tags is `Warning`. The b must go as well."),
-        (2 not in found or 10 not in found, "The name inside `{name}` is part of the placeholder: take it out whole."),
-        (5 not in found, "Digits make no other string: `42 items` and `7 items` are one."),
-        (0 not in found, "`Close %1` without its placeholder is `close`, the first string of `test`."),
-        (11 not in found, "Strings that are exactly equal leak, too."),
-    )
-    for wrong, message in checks:
-        if wrong:
-            return message
-    return f"The places are {list(LEAKS)}; you found {sorted(found)}. Numbers count in `test`, from 0."

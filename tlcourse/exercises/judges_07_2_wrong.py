@@ -127,6 +127,30 @@ LEAKS = {
                "return [i for i, t in enumerate(test) if key(t) and hit(t)]"),
         "begins like",
     ),
+    "a to z": (
+        _with_key("re.sub('[^a-z]', '', re.sub(r'%\\d|\\{[^{}]*\\}|<[^<>]*>', '', s.lower()))"),
+        "not only a to z",
+    ),
+    "from the first brace to the last": (
+        _with_key("''.join(c for c in re.sub(r'%\\d|\\{.*\\}|<[^<>]*>', '', s.lower()) if c.isalpha())"),
+        "Take each out by itself",
+    ),
+    "one tag only": (
+        _with_key("''.join(c for c in re.sub(r'%\\d|\\{[^{}]*\\}|</?b>', '', s.lower()) if c.isalpha())"),
+        "any name may stand",
+    ),
+    "spaces kept": (
+        _with_key("' '.join(re.findall(r'[^\\W\\d_]+', re.sub(r'%\\d|\\{[^{}]*\\}|<[^<>]*>', '', s.lower())))"),
+        "A space is no letter",
+    ),
+    "words in any order": (
+        _with_key("''.join(sorted(re.findall(r'[^\\W\\d_]+', re.sub(r'%\\d|\\{[^{}]*\\}|<[^<>]*>', '', s.lower()))))"),
+        "keep the order",
+    ),
+    "letters in any order": (
+        _with_key("''.join(sorted(c for c in re.sub(r'%\\d|\\{[^{}]*\\}|<[^<>]*>', '', s.lower()) if c.isalpha()))"),
+        "keep the order",
+    ),
     "strings": (_leaks(_KEY, _SEEN_KEYS, "return [t for t in test if key(t) in seen]"), "These are strings"),
     "true or false": (_leaks(_KEY, _SEEN_KEYS, "return [bool(key(t)) and key(t) in seen for t in test]"), "True or"),
     "twice": (

@@ -34,6 +34,10 @@ F1 = {
         _f1(_EMPTY, "return 2 * sum(w in true for w in said) / (len(said) + len(true))"),
         "the smaller of both",
     ),
+    "repeated there": (
+        _f1(_EMPTY, "return 2 * sum(w in said for w in true) / (len(said) + len(true))"),
+        "of the true answer each time",
+    ),
     "the same": (_f1("return float(said == true)"), "exact match"),
     "place by place": (
         _f1(_EMPTY, "return 2 * sum(a == b for a, b in zip(said, true)) / (len(said) + len(true))"),
@@ -80,6 +84,18 @@ SPAN = {
     "the smallest": (
         _span("pairs = [(i, j) for i in range(t) for j in range(i, min(t, i + longest))]", _MAX.replace("max", "min")),
         "There is a pair with",
+    ),
+    "without the first token": (
+        _span("pairs = [(i, j) for i in range(1, t) for j in range(i, min(t, i + longest))]", _MAX),
+        "with the sum 6.5. There is a pair with 8",
+    ),
+    "shares added": (
+        _span(
+            "start, end = start.softmax(0), end.softmax(0)",
+            "pairs = [(i, j) for i in range(t) for j in range(i, min(t, i + longest))]",
+            _MAX,
+        ),
+        "There is a pair with 8",
     ),
     "zero where forbidden": (
         _span("both = (start[:, None] + end[None]).triu().tril(longest - 1)", "return divmod(int(both.argmax()), t)"),

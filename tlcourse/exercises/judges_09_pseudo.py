@@ -62,6 +62,16 @@ def sure_answers(surest) -> None:
                 raise NotYet("Your function trains the model. It is only asked: its weights stay as they are.")
             _judge(kept, y, x, *_shares(model, x), threshold)
         model, items = model_and_items()
+        model[-1].weight.data.mul_(1e4)  # nearly all shares are exactly 1
+        kept, y = _pair(call(surest, model, items, 1.0))
+        shares, scores = _shares(model, items.x)
+        right = shares.max(1).values >= 1
+        if len(kept) < int(right.sum()):
+            raise NotYet(
+                "A share that is just as large as the threshold is sure enough: *at least* `threshold`, which is `>=`."
+            )
+        _judge(kept, y, items.x, shares, scores, 1.0)
+        model, items = model_and_items()
         model.train()
         kept, y = _pair(call(surest, model, items, 0.7))
         model.eval()

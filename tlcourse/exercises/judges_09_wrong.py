@@ -79,6 +79,7 @@ PSEUDO = {
     "checked by the labels": (_sure(_ASK, "sure = scores.argmax(1) == items.y", _KEEP), "reads `items.y`"),
     "the unsure": (_sure(_ASK, "sure = scores.softmax(1).max(1).values < threshold", _KEEP), "*unsure* of"),
     "all": (_sure(_ASK, "return items.x, scores.argmax(1)"), "keep every item"),
+    "more than": (_sure(_ASK, "sure = scores.softmax(1).max(1).values > threshold", _KEEP), "*at least* `threshold`"),
     "scores": (_sure(_ASK, "sure = scores.max(1).values >= threshold", _KEEP), "compare scores"),
     "sigmoid": (_sure(_ASK, "sure = scores.sigmoid().max(1).values >= threshold", _KEEP), "sure of two classes"),
     "over the items": (_sure(_ASK, "sure = scores.softmax(0).max(1).values >= threshold", _KEEP),

@@ -86,7 +86,9 @@ class TextTransform:
             raise CourseError("There are no texts to transform.", do="Pass at least one.")
         wrong = [type(t).__name__ for t in texts if not isinstance(t, str)]
         if wrong:
-            raise CourseError(f"A {wrong[0]} stands where a text is needed.", do="Pass a list of strings.")
+            raise CourseError(
+                f"Something of type {wrong[0]} stands where a text belongs.", do="Pass a list of strings."
+            )
         made = self.tokenizer(
             texts, padding=True, truncation=True, max_length=self.max_length, padding_side="right", return_tensors="pt"
         )

@@ -126,9 +126,7 @@ class TaskRun(Run):
             self.watcher.batch(told.total, math.nan)
             if self.watcher.stopped and self.done < self.steps:
                 raise KeyboardInterrupt
-        trained = [p for group in self.step.optimizer.param_groups for p in group["params"]]
-        if not all(p.isfinite().all() for p in trained):
-            raise diverged(epoch, self.done, False, self.source, index, self.lr, self.history)
+        self._check_weights(epoch, index)
         means = {task: (loss / n, metric / n) for task, (loss, metric, n) in sums.items()}
         weighting.ended({task: loss for task, (loss, _) in means.items()})
         row = {"epoch": epoch, "loss": total / len(self.source)}

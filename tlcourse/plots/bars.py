@@ -132,12 +132,13 @@ def _state(row) -> tuple[str, str]:
     return ("partly", "trains in part") if grad == "part" else ("trains", "trains")
 
 
-def bars(values, low=None, high=None, *, xlabel: str = "", unit: str = "") -> Plot:
+def bars(values, low=None, high=None, *, baseline=None, xlabel: str = "", unit: str = "") -> Plot:
     """Named values as bars from zero, with their intervals: seconds, megabytes, accuracies.
 
     Arguments:
         values: name -> number, (value, low, high), probe result, or what `repeat` returned.
         low, high: ends of the intervals, a value a name.
+        baseline: a number, or name -> number, drawn as an upright line, e.g. `{"guessing": 0.5}`.
         xlabel: what is measured, e.g. `"seconds an epoch"`.
         unit: written after each number, e.g. `"s"`.
 
@@ -149,10 +150,10 @@ def bars(values, low=None, high=None, *, xlabel: str = "", unit: str = "") -> Pl
     if not hasattr(values, "keys"):
         raise CourseError("Bars need names.", do='Pass e.g. {"kept features": 0.5, "naive loop": 60.0}.')
     names, values, low, high = estimates(dict(values), None, low, high, "values")
-    n, unit, title = len(names), plain(unit), plain(xlabel)
+    n, unit, title, lines = len(names), plain(unit), plain(xlabel), levels(baseline)
     ends = values if high is None else np.maximum(values, high)
     starts = values if low is None else np.minimum(values, low)
-    with drawing(height=0.44 * n + (0.8 if title else 0.5)) as figure:
+    with drawing(height=0.44 * n + (0.8 if title else 0.5) + (0.25 if lines else 0)) as figure:
         ax = figure.subplots()
         y = np.arange(n)
         ax.barh(y, values, height=0.66, color="#9cc9e6", edgecolor=BLUE)
@@ -168,7 +169,12 @@ def bars(values, low=None, high=None, *, xlabel: str = "", unit: str = "") -> Pl
             ax.annotate(text, (place, y[i]), (7, 0), textcoords="offset points", va="center", size=10.5)
         ax.set_yticks(y, labels=[shorten(name, 28) for name in names])
         ax.set_ylim(n - 0.4, -0.6)
-        left, right = min(0.0, starts.min()), max(0.0, ends.max())
+        for name, value in lines.items():
+            ax.axvline(value, color=MUTED, lw=1.2, linestyle=(0, (2, 2)))
+            below = {"xytext": (0, -3), "textcoords": "offset points", "ha": "center", "va": "top"}
+            ax.annotate(f"{shorten(name)}, {number(value)}", (value, n - 0.4), color=MUTED, size=10.5, **below)
+        reach = [*lines.values(), 0.0]
+        left, right = min(starts.min(), *reach), max(ends.max(), *reach)
         ax.set_xlim(left, right if right > left else left + 1)
         ax.axvline(0, color=MUTED, lw=1)
         ax.tick_params(axis="y", length=0)
@@ -177,6 +183,7 @@ def bars(values, low=None, high=None, *, xlabel: str = "", unit: str = "") -> Pl
         if title:
             ax.set_title(title)
     words = f"{title or 'Values'}: {_values(names, values, low, high, unit)}."
+    words += "".join(f" The level of {name} is {number(v)}." for name, v in lines.items())
     if n == 2 and values.min() > 0 and values.max() / values.min() >= 1.5:
         big, small = int(np.argmax(values)), int(np.argmin(values))
         words += f" {names[big]} is {number(round(values[big] / values[small], 1))} times {names[small]}."

@@ -8,7 +8,7 @@ from matplotlib.patheffects import withStroke
 from tlcourse.errors import CourseError
 from tlcourse.plots.inputs import array, class_names, class_numbers, same_length
 from tlcourse.plots.plot import COLOURS, MARKERS, WIDTH, Plot, drawing, readable
-from tlcourse.plots.words import counted, number, percent, plain, shorten, units
+from tlcourse.plots.words import counted, percent, plain, shorten, units
 
 
 def confusion(labels, predictions=None, classes=None) -> Plot:
@@ -22,7 +22,7 @@ def confusion(labels, predictions=None, classes=None) -> Plot:
     Returns a `Plot`. Raises `CourseError` for lengths that differ or unknown classes.
 
     >>> confusion([0, 0, 1], [0, 1, 1], ("cat", "dog"))
-    Of 3 predictions, 2 are right (0.667). Right by class: cat 0.500 of 2, dog 1 of 1.
+    Of 3 predictions, 2 are right (0.667). Right by class: cat 1 of 2, dog 1 of 1.
     Most confused: cat taken for dog 1 time.
     """
     if predictions is None and hasattr(labels, "predictions"):
@@ -75,10 +75,10 @@ def confusion(labels, predictions=None, classes=None) -> Plot:
 
 def _tell_confusion(counts, of, classes):
     right, n = int(np.trace(counts)), int(of.sum())
-    words = f"Of {counted(n, 'prediction')}, {right:,} {'is' if right == 1 else 'are'} right ({number(right / n)})."
+    words = f"Of {counted(n, 'prediction')}, {right:,} {'is' if right == 1 else 'are'} right ({right / n:.3f})."
     seen = [i for i in range(len(classes)) if of[i]]
     order = seen if len(seen) <= 12 else sorted(seen, key=lambda i: counts[i, i] / of[i])[:6]
-    told = ", ".join(f"{classes[i]} {number(counts[i, i] / of[i])} of {of[i]}" for i in order)
+    told = ", ".join(f"{classes[i]} {counts[i, i]:,} of {of[i]:,}" for i in order)
     words += f" {'Right by class' if len(seen) <= 12 else 'The worst classes'}: {told}."
     missing = len(classes) - len(seen)
     if missing:

@@ -12,6 +12,7 @@ from tlcourse.plots.inputs import levels, numbers
 from tlcourse.plots.plot import COLOURS, LINES, MARKERS, MUTED, VERMILLION, Plot, drawing, end_labels, limits, readable
 from tlcourse.plots.words import counted, number, plain
 
+_FEW = 6
 _BEST = {"highest": np.argmax, "lowest": np.argmin}
 
 
@@ -22,6 +23,7 @@ def sweep(
     ylabel: str = "accuracy",
     best: str | None = "highest",
     baseline=None,
+    diagonal: str | None = None,
     log: bool = False,
     top: float | None = None,
 ) -> Plot:
@@ -32,6 +34,7 @@ def sweep(
         xlabel, ylabel: names of the axes.
         best: "highest" or "lowest": what is starred on each line; None for nothing.
         baseline: a number, or name -> number, drawn as a level line.
+        diagonal: name of a line on which the figure equals the setting, e.g. "as sure as right"; None for no line.
         log: whether the setting is drawn on a log scale; a setting of 0 is then drawn at the left end.
         top: where the drawing ends; what is higher is told in words only.
 
@@ -70,17 +73,25 @@ def sweep(
         for name, value in lines.items():
             ax.axhline(value, color=MUTED, linewidth=1.2, linestyle=(0, (2, 2)))
             ends.append((places[-1], value, name, MUTED))
+        if diagonal is not None:
+            ax.plot(places, places, color=MUTED, linewidth=1.2, linestyle=(0, (4, 3)), zorder=1)
+            ends.append((places[-1], places[-1], plain(diagonal), MUTED))
         ax.set(xlabel=plain(xlabel), ylabel=plain(ylabel))
         if log:
             ax.set_xticks(_few(places), labels=[number(x) for x in _few(places)])
             ax.set_xticks([], minor=True)
+        elif _countable(places):
+            ax.set_xticks(places, labels=[number(x) for x in places])
         ax.grid(axis="y")
         heights = [v for row in rows.values() for v in (*row[2], *row[3])] + list(lines.values())
+        heights += [] if diagonal is None else [places[0], places[-1]]
         ax.set_ylim(*limits([v for v in heights if top is None or v <= top] or heights))
         end_labels(ax, [(x, min(y, ax.get_ylim()[1]), *more) for x, y, *more in ends], height - 0.9)
     words = [f"{plain(ylabel).capitalize()} against {plain(xlabel)}."]
     words += [_tell(name, row, best) for name, row in rows.items()]
     words += [f"The level of {name} is {number(value)}." for name, value in lines.items()]
+    if diagonal is not None:
+        words.append(f"On the dashed diagonal, {plain(diagonal)}, both are equal.")
     return Plot(figure, " ".join(words))
 
 
@@ -104,9 +115,15 @@ def _few(places):
     return places[:: max(1, -(-len(places) // 8))]
 
 
+def _countable(places) -> bool:
+    """Whether the settings are a few whole numbers, such as of layers: there is nothing between them to be named."""
+    return 1 < len(places) <= _FEW and not (places % 1).any() and 12 * np.diff(places).min() >= np.ptp(places)
+
+
 def _tell(name, row, best) -> str:
     x, mean, low, high = row
-    ends = [0] if len(x) == 1 else [0, -1]
+    # a line without a best point is read for its shape
+    ends = range(len(x)) if best is None and len(x) <= _FEW else [0] if len(x) == 1 else [0, -1]
     told = ", ".join(f"{_value(mean[i], low[i], high[i])} at {number(x[i])}" for i in ends)
     if best is None or len(x) == 1:
         return f"{name}: {told}."

@@ -8,17 +8,16 @@ import torch
 
 from tlcourse.errors import CourseError, real_number, whole_number
 from tlcourse.features import Features
-from tlcourse.features.modes import evaluating, model_device
+from tlcourse.features.modes import evaluating
 from tlcourse.hardware import reusing_memory
 from tlcourse.segmentation.decoder import MaskDecoder
 from tlcourse.segmentation.losses import mask_loss
 from tlcourse.segmentation.step import MaskSource
 from tlcourse.training.history import History
 from tlcourse.training.loop import check_optimizer, made_optimizer
-from tlcourse.training.plain import BestWhole, PlainRun, PlainStep
-from tlcourse.training.recorded import recorded
-from tlcourse.training.schedules import check_schedule, steps_of
-from tlcourse.training.watch import Bar, Watcher
+from tlcourse.training.plain import train_plain
+from tlcourse.training.schedules import check_schedule
+from tlcourse.training.watch import bar
 
 
 @reusing_memory
@@ -77,9 +76,7 @@ def fit_masks(
         raise CourseError(
             "patience= needs validation data.", do="Pass them: fit_masks(decoder, maps, masks, valid=...)."
         )
-    if progress not in (None, True, False):
-        raise CourseError(f"progress={progress!r} will not do.", do="Choose True or False, or leave it out.")
-    device, source = model_device(decoder), MaskSource(decoder, maps, targets)
+    looks_on, source = bar(progress), MaskSource(decoder, maps, targets)
     pair = isinstance(valid, tuple | list) and len(valid) == 2 and valid[1] is not None
     if targets is None or not (valid is None or pair):
         raise CourseError(
@@ -87,7 +84,6 @@ def fit_masks(
             do="Pass fit_masks(decoder, maps, split.masks), and valid=(maps, masks) of other images.",
         )
     held_out = None if valid is None else MaskSource(decoder, *valid)
-    history, looks_on = History(), Watcher() if progress is False else Bar(progress)
     settings = {
         "epochs": epochs, "lr": lr, "batch": batch, "weight_decay": weight_decay, "schedule": schedule,
         "warmup": warmup, "seed": seed,
@@ -97,21 +93,16 @@ def fit_masks(
         value, finite = source.loss(index, loss)
         return {"loss": value}, finite
 
-    with recorded(history, epochs, device, seed) as recorder:
-        run = PlainRun(
-            source=source,
-            held_out=held_out,
-            step=PlainStep(losses, made_optimizer(optimizer, _groups(decoder, lr, weight_decay)), device),
-            steps=steps_of(len(source), batch),
-            history=history,
-            best=BestWhole(decoder, patience),
-            watcher=looks_on,
-            settings=settings,
-            score=lambda part: {"valid_loss": part.mean(loss)},
-        )
-        recorder.go(run)
-        history.note = " ".join(run.best.restore())
-    return history
+    return train_plain(
+        source,
+        losses,
+        made_optimizer(optimizer, _groups(decoder, lr, weight_decay)),
+        settings,
+        looks_on,
+        held_out=held_out,
+        score=lambda part: {"valid_loss": part.mean(loss)},
+        patience=patience,
+    )
 
 
 def segment(decoder: MaskDecoder, maps: Mapping[str, Features], *, batch: int = 16) -> torch.Tensor:

@@ -14,7 +14,9 @@ class Diverged(CourseError):
 def diverged(epoch, done, finite_logits, source, index, lr, history, task="") -> Diverged:
     """Why the loss is not a number, in the order in which causes can be told apart."""
     moved = epoch > 1 or done > 0
-    if not source.finite(index):
+    clean = source.finite(index)  # None where nobody can look
+    unseen = "" if clean is not None else " Or the data of this batch hold NaN."
+    if clean is False:
         why = "The input of this batch holds NaN or infinite values."
         do = "Look for them in the data, and use the model's own transform."
     elif finite_logits:
@@ -24,11 +26,13 @@ def diverged(epoch, done, finite_logits, source, index, lr, history, task="") ->
         why = "The weights held NaN or infinite values before the first step: an earlier run may have diverged."
         do = "Load the model anew."
     elif moved:
-        why = f"The weights or outputs have grown beyond all numbers: the learning rate ({lr:g}) is too large."
+        why = f"The weights or outputs have grown beyond all numbers: the learning rate ({lr:g}) is too large.{unseen}"
         do = f"Load the model anew (this one is spoilt) and try lr={lr / 10:g}."
     else:
-        why = "The outputs overflow at the first step: the input has another scale than the weights expect."
-        do = "Use the model's own transform."
+        why = f"The outputs overflow at the first step: the input has another scale than the weights expect.{unseen}"
+        do = (
+            "Use the model's own transform." if clean else "Look into the data: their scale, and whether they hold NaN."
+        )
     whose = f" of task {task!r}" if task else ""
     error = Diverged(
         f"The loss{whose} is not a number in epoch {epoch}, after {done} batches; training stopped.",

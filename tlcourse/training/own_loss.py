@@ -1,24 +1,19 @@
-"""`fit_losses`: the loop for a model of a hub that brings losses of its own, such as a detector or a translator."""
+"""`fit_losses`: training for a model of a hub that brings losses of its own, such as a detector or a translator."""
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Callable, Mapping
 
 import torch
 from torch import nn
-from torch.optim.lr_scheduler import LambdaLR
 
 from tlcourse.errors import CourseError, real_number, whole_number
-from tlcourse.features.modes import model_device, seeded
 from tlcourse.freezing import parameter_groups
-from tlcourse.hardware import Cost, measured
-from tlcourse.training.diagnosis import Diverged
-from tlcourse.training.history import History, note_interrupt
+from tlcourse.training.history import History
 from tlcourse.training.loop import made_optimizer
-from tlcourse.training.schedules import batches, check_schedule, share, steps_of
-from tlcourse.training.watch import Bar, Watcher, stops_between_batches
+from tlcourse.training.plain import PlainSource, train_plain
+from tlcourse.training.schedules import check_schedule
+from tlcourse.training.watch import bar
 
 
 def fit_losses(
@@ -44,7 +39,8 @@ def fit_losses(
         progress: whether to show a bar; by default where someone looks.
 
     Returns a `History` with the sum, `loss`, and each loss, also after a keyboard interrupt. Raises `Diverged` when the
-    sum is not finite, `CourseError` when everything is frozen or there is nothing to learn from.
+    sum is not finite (its `.history` holds the epochs before), `CourseError` when everything is frozen, when there is
+    nothing to learn from, or when the losses are none.
 
     >>> from torch import nn
     >>> net, x = nn.Sequential(nn.Linear(2, 1)), torch.ones(4, 2)
@@ -52,56 +48,38 @@ def fit_losses(
     >>> list(history.rows[0])
     ['epoch', 'loss', 'square', 'seconds']
     """
-    epochs, batch, seed = whole_number("epochs", epochs), whole_number("batch", batch), whole_number("seed", seed, 0)
-    lr, warmup = real_number("lr", lr), check_schedule(schedule, None)
-    if n < 1:
+    settings = {
+        "epochs": whole_number("epochs", epochs), "lr": real_number("lr", lr), "batch": whole_number("batch", batch),
+        "weight_decay": real_number("weight_decay", weight_decay), "schedule": schedule,
+        "warmup": check_schedule(schedule, None), "seed": whole_number("seed", seed, 0),
+    }  # fmt: skip
+    if whole_number("n", n, 0) < 1:
         raise CourseError("There is nothing to learn from.", do="Pass at least one item.")
-    optimizer = made_optimizer(torch.optim.AdamW, parameter_groups(model, lr, weight_decay=weight_decay))
-    steps, device, history = steps_of(n, batch, at_least=1), model_device(model), History()
-    rates = LambdaLR(optimizer, lambda step: share(step, epochs * steps, schedule, warmup))
-    order, looks_on, cost = (
-        torch.Generator().manual_seed(seed),
-        Watcher() if progress is False else Bar(progress),
-        Cost(),
+    groups = parameter_groups(model, settings["lr"], weight_decay=settings["weight_decay"])
+    return train_plain(
+        PlainSource(model, n),
+        lambda index: (_with_sum(losses(index)), False),
+        made_optimizer(torch.optim.AdamW, groups),
+        settings,
+        bar(progress),
+        at_least=1,
     )
-    looks_on.begin({"epochs": epochs, "lr": lr, "batch": batch, "seed": seed}, epochs, steps, [])
-    try:
-        with measured(device) as cost, seeded(seed, device), stops_between_batches(looks_on):
-            for epoch in range(1, epochs + 1):
-                start, sums = time.perf_counter(), {}
-                model.train()
-                for index in batches(n, steps, order):
-                    parts = dict(losses(index))
-                    total = sum(parts.values())
-                    if not math.isfinite(total.item()):
-                        raise _diverged(epoch, lr, history)
-                    optimizer.zero_grad(set_to_none=True)
-                    total.backward()
-                    optimizer.step(), rates.step()
-                    for name, value in {"loss": total, **parts}.items():
-                        sums[name] = sums.get(name, 0.0) + value.item() * len(index) / n
-                    looks_on.batch(total.item(), math.nan)
-                    if looks_on.stopped:
-                        raise KeyboardInterrupt
-                history.rows.append({"epoch": epoch, **sums, "seconds": time.perf_counter() - start})
-                looks_on.epoch(history.rows[-1])
-    except KeyboardInterrupt:
-        history.interrupted = True
-        history.note = f"Stopped after {len(history)} of {epochs} epochs; the model has what it had learned by then."
-        note_interrupt()
-        print(history.note)
-    finally:
-        model.eval()
-        looks_on.end()
-        history.seconds, history.memory = cost.seconds, cost.memory
-    return history
 
 
-def _diverged(epoch: int, lr: float, history: History) -> Diverged:
-    error = Diverged(
-        f"The loss is not a number in epoch {epoch}; training stopped.",
-        why=f"The learning rate ({lr:g}) is too large for weights that are trained already, or the data hold NaN.",
-        do=f"Load the model anew, and try lr={lr / 10:g}.",
-    )
-    error.history = history
-    return error
+def _with_sum(losses) -> dict[str, torch.Tensor]:
+    """The sum as `loss`, then each by its name; raises `CourseError` for what cannot be summed or learned from."""
+    told = "Let it return a dict of scalar tensors, e.g. {'square': (model(x[index]) - y[index]).square().mean()}."
+    if not isinstance(losses, Mapping) or not losses:
+        given = "no loss" if isinstance(losses, Mapping) else f"a {type(losses).__name__}"
+        raise CourseError(f"losses(index) gave {given}; a dict of losses by name is needed.", do=told)
+    for name, value in losses.items():
+        if not isinstance(value, torch.Tensor) or value.numel() != 1:
+            given = list(value.shape) if isinstance(value, torch.Tensor) else f"a {type(value).__name__}"
+            raise CourseError(f"The loss {name!r} is not one number but {given}.", do=told)
+    total = sum(losses.values()).sum()
+    if not total.requires_grad:
+        raise CourseError(
+            "The losses do not depend on what trains, so nothing can be learned from them.",
+            do="Compute them from the model's outputs, without detach(), argmax, item() or no_grad.",
+        )
+    return {"loss": total, **{name: value for name, value in losses.items() if name != "loss"}}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import torch
@@ -16,6 +17,7 @@ from tlcourse.training.diagnosis import diverged
 from tlcourse.training.evaluation import predicted
 from tlcourse.training.history import History
 from tlcourse.training.schedules import batches, share
+from tlcourse.training.small_maps import quick_slopes
 from tlcourse.training.source import Source
 from tlcourse.training.step import Step
 from tlcourse.training.watch import Watcher, stops_between_batches
@@ -60,7 +62,9 @@ class Run:
         first, error = len(self.history) + 1, None
         try:
             self.watcher.begin(self.settings, self.epochs, self.steps, self.history.rows)
-            with stops_between_batches(self.watcher, alone=self.step.team.size == 1):
+            stops = stops_between_batches(self.watcher, alone=self.step.team.size == 1)
+            plain = getattr(self.step, "run", self.source.run) is self.source.run  # compiled, it has ways of its own
+            with stops, quick_slopes(self.source.run) if plain else nullcontext():
                 for epoch in range(first, self.epochs + 1):
                     if self.best.stop:
                         break
@@ -101,10 +105,14 @@ class Run:
             if self.watcher.stopped and self.done < self.steps:
                 raise KeyboardInterrupt
         self.step.team.agree(self.source.run)
+        self._check_weights(epoch, index)
+        return {"epoch": epoch, "loss": total / len(self.source), "accuracy": right / len(self.source)}
+
+    def _check_weights(self, epoch: int, index: torch.Tensor) -> None:
+        """Say so when the last step of an epoch has spoilt the weights: no loss after it would tell."""
         trained = [p for group in self.step.optimizer.param_groups for p in group["params"]]
         if not all(p.isfinite().all() for p in trained):
             raise diverged(epoch, self.done, False, self.source, index, self.lr, self.history)
-        return {"epoch": epoch, "loss": total / len(self.source), "accuracy": right / len(self.source)}
 
     def _scored(self) -> dict[str, float]:
         logits, labels = predicted(self.held_out), self.held_out.data.y

@@ -104,6 +104,20 @@ def watcher(progress: bool | Watcher | None, leads: bool = True) -> Watcher:
     return Bar(progress)
 
 
+def bar(progress: bool | None) -> Watcher:
+    """The one who looks on where there is no accuracy to draw: a bar of text, or none.
+
+    Arguments:
+        progress: True or False for a bar in any case or never; None where someone looks.
+
+    >>> type(bar(False)).__name__, type(bar(True)).__name__
+    ('Watcher', 'Bar')
+    """
+    if progress not in (None, True, False):
+        raise CourseError(f"progress={progress!r} will not do.", do="Choose True or False, or leave it out.")
+    return Watcher() if progress is False else Bar(progress)
+
+
 @contextmanager
 def no_interrupts() -> Iterator[None]:
     """No interrupt is heard: for what is short and has to be whole, such as the figure that a stopped run leaves."""

@@ -2,7 +2,8 @@
 
 One run takes seconds, and an interval over seeds takes dozens of runs. So their translations are kept, under a key of
 the code, the strings, the encoder and the settings. Change any of these and nothing is found: then the run is made
-anew. Scores are not kept; they are counted from the translations.
+anew. Scores are not kept; they are counted from the translations. The loop in `tlcourse/training` serves every chapter
+and is not in the key; a slow test trains one trial anew and compares.
 
     python -m tlcourse.translation.kept        # runs all trials of chapter 07-2 again, and writes the file
 """

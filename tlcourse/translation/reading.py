@@ -88,11 +88,14 @@ def _sound(tokens: Tokens) -> Tokens:
             why="There is nothing that the decoder could look at.",
             do="Leave it out.",
         )
-    odd = ~tokens.x.isfinite().all(2) & (tokens.mask > 0)
+    sound = tokens.x.isfinite().all(2)
+    odd = ~sound & (tokens.mask > 0)
     if odd.any():
         raise CourseError(
             f"The states of text {int(odd.any(1).nonzero()[0])} are not numbers: they hold NaN or infinite values.",
             why="The encoder's weights are spoilt, or the states were changed.",
             do="Load the encoder anew, and read the texts again.",
         )
+    if not sound.all():  # in the padding: nothing looks at it, and still NaN times nothing is NaN
+        return Tokens(tokens.x.masked_fill(tokens.mask[..., None] == 0, 0.0), tokens.mask)
     return tokens
