@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import hypothesis
@@ -17,6 +18,10 @@ for name, value in {
     "OMP_WAIT_POLICY": "PASSIVE",  # as in `tlcourse lab`
 }.items():
     os.environ.setdefault(name, value)
+
+# What is started in the background is told to hear no interrupt; tests that press Ctrl+C want to be heard.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A slow machine is no failure; and what a test says does not depend on luck.
 hypothesis.settings.register_profile("course", deadline=None, derandomize=True, database=None)
