@@ -42,7 +42,7 @@ help: ## list what can be made
 
 lab: $(LAB)
 	@$(TLCOURSE) fetch --profile small
-	@$(TLCOURSE) lab $(LAB_ARGS)
+	@$(TLCOURSE) lab $(LAB_ARGS) || test $$? -eq 130 # Ctrl-C is how one stops it
 
 test: $(TEST)
 	@$(TLCOURSE) fetch --profile small

@@ -51,7 +51,7 @@ def from_folder(
     >>> from_folder(root, size=32).train.counts()
     {'dark': 3, 'light': 3}
 
-    Introduced in chapter 10.
+    Shown in the README, "Outside the notebooks".
     """
     shares = checked_shares(splits)
     if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= 4096:

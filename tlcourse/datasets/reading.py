@@ -43,7 +43,7 @@ def read_image(path: str | os.PathLike, size: int | None = None) -> torch.Tensor
     >>> read_image(assets.file("photographs", "chelsea.png"), size=128).shape
     torch.Size([3, 128, 128])
 
-    Introduced in chapter 10.
+    Shown in the README, "Outside the notebooks".
     """
     try:
         return torch.from_numpy(read_pixels(Path(path).expanduser(), size)[0].copy()).permute(2, 0, 1).contiguous()

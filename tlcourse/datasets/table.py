@@ -52,7 +52,7 @@ def from_csv(
     >>> from_csv(file, text="message", label="kind").train.counts()
     {'ham': 3, 'spam': 3}
 
-    Introduced in chapter 10.
+    Shown in the README, "Outside the notebooks".
     """
     shares = checked_shares(splits)
     file = Path(path).expanduser()
