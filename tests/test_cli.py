@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import nbformat
@@ -223,6 +224,10 @@ def test_lab_really_starts_refuses_strangers_and_stops(tmp_path):
         assert address.startswith("http://127.0.0.1:")
         assert lab._status(address, token) == 200
         assert lab._status(address) == 403 and lab._status(address, "wrong") == 403
+        news = f"{address}/lab/api/settings/@jupyterlab/apputils-extension:notification?token={token}"
+        with urllib.request.urlopen(news) as answer:
+            chosen = json.load(answer)["schema"]["properties"]
+        assert chosen["fetchNews"]["default"] == "false" and not chosen["checkForUpdates"]["default"]
     finally:
         process.terminate()
         process.communicate(timeout=30)

@@ -156,7 +156,11 @@ def lab(folder: str | None = None, port: int | None = None, browser: bool = True
     page = f"/lab/tree/{START}" if (root / START).is_file() else "/lab"
     if check:
         plan = {"command": command(root, port), "folder": str(root), "url": f"{address}{page}?token=..."}
-        print(json.dumps(plan | {"environment": ["JUPYTER_TOKEN", "JUPYTER_PREFER_ENV_PATH"]}, indent=1))
+        print(
+            json.dumps(
+                plan | {"environment": ["JUPYTER_TOKEN", "JUPYTER_PREFER_ENV_PATH", "JUPYTER_CONFIG_PATH"]}, indent=1
+            )
+        )
         return 0
     if find_spec("jupyterlab") is None:
         raise CourseError(
@@ -164,7 +168,9 @@ def lab(folder: str | None = None, port: int | None = None, browser: bool = True
         )
     token = secrets.token_hex(24)
     # the kernel called python3 is then the one of this environment, not a namesake in the user's home
-    environment = settings.environment() | {"JUPYTER_TOKEN": token, "JUPYTER_PREFER_ENV_PATH": "1"}
+    environment = settings.environment() | {
+        "JUPYTER_TOKEN": token, "JUPYTER_PREFER_ENV_PATH": "1", "JUPYTER_CONFIG_PATH": _defaults(),
+    }  # fmt: skip
     with _stopped_by_signals():
         server = subprocess.Popen(
             command(root, port), env=environment, stdin=subprocess.DEVNULL, start_new_session=sys.platform != "win32"
@@ -180,6 +186,12 @@ def lab(folder: str | None = None, port: int | None = None, browser: bool = True
             return server.wait()
         finally:
             _stop(server)
+
+
+def _defaults() -> str:
+    """Where JupyterLab finds the course's defaults, beside a person's own: no question about news from the network."""
+    ours = str(Path(__file__).parent / "jupyter")
+    return os.pathsep.join([ours, *filter(None, [os.environ.get("JUPYTER_CONFIG_PATH")])])
 
 
 def _wait(server: subprocess.Popen, address: str, token: str, patience: float = 90) -> None:
